@@ -1,0 +1,155 @@
+//! File operations whose errors carry the path, and digests of files.
+
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// A SHA-256 digest; shown and written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: impl AsRef<[u8]>) -> Sha256Digest {
+        Sha256Digest(Sha256::digest(bytes.as_ref()).into())
+    }
+
+    /// The digest that a finished hasher gives.
+    pub fn from_hasher(hasher: Sha256) -> Sha256Digest {
+        Sha256Digest(hasher.finalize().into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Sha256Digest> {
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Sha256Digest(bytes))
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Sha256Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sha256Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Sha256Digest::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("a SHA-256 digest has 64 hexadecimal digits"))
+    }
+}
+
+/// The digest and length in bytes of all that `reader` gives.
+///
+/// # Errors
+/// As the reader's.
+pub fn digest_reader(mut reader: impl Read) -> std::io::Result<(Sha256Digest, u64)> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut length = 0;
+    loop {
+        let count = reader.read(&mut buffer)?;
+        if count == 0 {
+            return Ok((Sha256Digest::from_hasher(hasher), length));
+        }
+        hasher.update(&buffer[..count]);
+        length += count as u64;
+    }
+}
+
+/// The digest of the file at `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest_file(path: &Path) -> Result<Sha256Digest> {
+    digest_reader(open(path)?).map(|(digest, _)| digest).map_err(|e| Error::io("read", path, &e))
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// With the path, as all of this module.
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| Error::io("open", path, &e))
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("read", path, &e))
+}
+
+/// Reads a whole text file.
+///
+/// # Errors
+/// When it cannot be read or is not UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| Error::io("make the folder", path, &e))
+}
+
+/// Writes `bytes` aside and renames them into place, synced: a reader, or a
+/// crash, sees the old file or the new one, never half of it.
+///
+/// # Errors
+/// When a step fails; nothing is left behind then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |e: std::io::Error| Error::io("write", path, &e);
+    let mut aside =
+        tempfile::Builder::new().prefix(".aside-").tempfile_in(folder).map_err(failed)?;
+    aside.write_all(bytes).and_then(|()| aside.as_file().sync_all()).map_err(failed)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    aside.as_file().set_permissions(mode).map_err(failed)?;
+    aside.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_read_back() {
+        let digest = Sha256Digest::of("abc");
+        assert!(digest.to_string().starts_with("ba7816bf8f01cfea"));
+        assert_eq!(Sha256Digest::parse(&digest.to_string()), Some(digest));
+        assert_eq!(Sha256Digest::parse("zz"), None);
+    }
+}

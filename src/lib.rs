@@ -1,0 +1,12 @@
+//! imagebuild: compiles one server of a small web architecture into a bootable,
+//! immutable, reproducible Debian image.
+//!
+//! Data flows one way: spec -> lock -> plan -> rootfs -> image -> vm | flash.
+//! A module uses only earlier ones and the shared modules error, exec, fs, names,
+//! progress; `tests/imports.rs` holds it to that.
+
+pub mod error;
+pub mod exec;
+pub mod fs;
+pub mod names;
+pub mod progress;
