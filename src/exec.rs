@@ -7,7 +7,11 @@
 use crate::error::{Error, Result};
 use crate::progress;
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 /// How many lines of a failed program's output an error shows.
 const TAIL_LINES: usize = 20;
@@ -19,6 +23,7 @@ pub struct Program {
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
     stdin: Vec<u8>,
+    quiet: bool,
 }
 
 /// What a program that ended left behind.
@@ -40,7 +45,15 @@ impl Program {
             env: Vec::new(),
             dir: None,
             stdin: Vec::new(),
+            quiet: false,
         }
+    }
+
+    /// Does not show the command: for the parts of this program itself.
+    #[must_use]
+    pub fn quiet(mut self) -> Program {
+        self.quiet = true;
+        self
     }
 
     /// Adds one argument.
@@ -94,7 +107,9 @@ impl Program {
     /// When the program cannot be started.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn output(&self) -> Result<Output> {
-        progress::command(&self.pasteable());
+        if !self.quiet {
+            progress::command(&self.pasteable());
+        }
         let mut expression = duct::cmd(&self.argv[0], &self.argv[1..])
             .full_env(self.env.iter().cloned())
             .stdin_bytes(self.stdin.clone())
@@ -107,8 +122,11 @@ impl Program {
         let failed = |cause: std::io::Error| {
             Error::build(format!("cannot run {}: {cause}", self.argv[0].to_string_lossy()))
         };
-        let handle = Running(expression.start().map_err(failed)?);
-        let output = handle.0.wait().map_err(failed)?;
+        let running = Running::start(&expression).map_err(failed)?;
+        let output = running.0.wait().map_err(failed)?;
+        if interrupted() {
+            return Err(interruption());
+        }
         Ok(Output {
             code: exit_code(output.status),
             stdout: output.stdout.clone(),
@@ -137,13 +155,115 @@ impl Program {
 }
 
 /// A started program that does not outlive its guard.
-struct Running(duct::Handle);
+struct Running(Arc<duct::Handle>);
+
+/// Everything that runs now, for [`interrupt`].
+static RUNNING: Mutex<Vec<Weak<duct::Handle>>> = Mutex::new(Vec::new());
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+impl Running {
+    fn start(expression: &duct::Expression) -> std::io::Result<Running> {
+        let handle = Arc::new(expression.start()?);
+        let mut all = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.retain(|running| running.strong_count() > 0);
+        all.push(Arc::downgrade(&handle));
+        Ok(Running(handle))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Already ended is the common case; a failed kill leaves nothing else to do.
         drop(self.0.kill());
     }
+}
+
+/// Ends every running program; the steps that wait for them end with
+/// [`interruption`] and clean up after themselves. Called when a signal arrives.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    let all = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for running in all.iter().filter_map(Weak::upgrade) {
+        drop(running.kill());
+    }
+}
+
+/// Whether a signal asked for an end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// The error of work that a signal ended.
+pub fn interruption() -> Error {
+    Error::new(crate::error::Kind::Interrupted, "interrupted; finished steps are kept")
+}
+
+/// Starts `program` with `stdin` and waits for it, without any thread: for the
+/// sandbox's processes between taking namespaces and starting their first child.
+pub(crate) fn become_parent_of(
+    program: &Path,
+    args: &[&str],
+    stdin: &[u8],
+) -> std::io::Result<ExitStatus> {
+    let mut child = plain(program, args).stdin(Stdio::piped()).spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        pipe.write_all(stdin)?;
+    }
+    child.wait()
+}
+
+/// A program that was started and waits for a line on its standard input.
+pub(crate) struct Waiting(std::process::Child);
+
+/// Starts a program that waits to be released; again without any thread.
+pub(crate) fn start_waiting(program: &Path, args: &[&str]) -> std::io::Result<Waiting> {
+    Ok(Waiting(plain(program, args).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
+}
+
+impl Waiting {
+    /// Lets it go on, waits for its end, and gives its error as this one's.
+    pub(crate) fn release(mut self) -> Result<()> {
+        if let Some(mut pipe) = self.0.stdin.take() {
+            pipe.write_all(b"\n").map_err(|e| Error::build(format!("the helper died: {e}")))?;
+        }
+        let ended = self.0.wait_with_output();
+        let output = ended.map_err(|e| Error::build(format!("the helper died: {e}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        Err(match text.split_once("\nhint: ") {
+            Some((message, hint)) => Error::input(message).hint(hint),
+            None => Error::input(text),
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn plain(program: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command.args(args);
+    command
+}
+
+/// Runs a program with exactly this environment and gives its exit code and both
+/// outputs as one text, in the order of arrival. It reads nothing.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(crate) fn run_merged(
+    program: &str,
+    args: &[String],
+    env: &[(String, String)],
+) -> std::io::Result<(i32, String)> {
+    let output = duct::cmd(program, args)
+        .full_env(env.iter().cloned())
+        .dir("/")
+        .stdin_null()
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run()?;
+    Ok((exit_code(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {

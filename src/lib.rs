@@ -10,3 +10,6 @@ pub mod exec;
 pub mod fs;
 pub mod names;
 pub mod progress;
+pub mod rootfs;
+pub mod sandbox;
+pub mod store;

@@ -1,0 +1,182 @@
+//! Makes the packages tree of a server: bootstrap, rounds of dpkg, clean-up, listing.
+
+use super::exceptions;
+use super::ids::{self, Ids};
+use super::order::{self, Node, Order};
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::sandbox::{Op, Root, Sandbox};
+use std::path::{Path, PathBuf};
+
+/// Where the tree stands inside the sandbox.
+const TARGET: &str = "/target";
+/// Where the `.deb`s stand inside the sandbox.
+const DEBS: &str = "/debs";
+
+/// A `.deb` at hand.
+#[derive(Debug, Clone)]
+pub struct Deb {
+    /// What the order depends on.
+    pub node: Node,
+    /// Its file in the pool.
+    pub file: PathBuf,
+    /// Its files below usr/lib/sysusers.d: name and text.
+    pub sysusers: Vec<(String, String)>,
+}
+
+/// What a packages tree is made with.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    /// The unpacked tools closure.
+    pub tools: &'a Path,
+    /// The packages.
+    pub debs: &'a [Deb],
+    /// The numbers of users and groups.
+    pub ids: &'a Ids,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: u64,
+}
+
+impl Tree<'_> {
+    /// Makes the tree in `aside/tree` and its listing in `aside/listing.json`.
+    ///
+    /// # Errors
+    /// When a maintainer script fails (with its output), or a user has no number.
+    pub fn make(&self, aside: &Path) -> Result<()> {
+        let tree = aside.join("tree");
+        fs::create_dir_all(&tree)?;
+        let order = self.order();
+        let sandbox = self.sandbox(&tree);
+        let sandbox = prepare(sandbox, self, &order.bootstrap);
+        let sandbox = self.dpkg_bootstrap(sandbox, &order);
+        let sandbox = use_locked_ids(sandbox, self.debs, self.ids);
+        let sandbox = self.dpkg_rounds(sandbox, &order);
+        finish(sandbox, aside)?.execute().map_err(explain_failure)?;
+        check_ids(&tree, self.ids)
+    }
+
+    /// The order in which dpkg gets the packages.
+    pub fn order(&self) -> Order {
+        let nodes: Vec<Node> = self.debs.iter().map(|deb| deb.node.clone()).collect();
+        order::order(&nodes)
+    }
+
+    fn sandbox(&self, tree: &Path) -> Sandbox {
+        let sandbox = Sandbox::new(Root::ReadOnly(self.tools.to_owned()), self.epoch);
+        let sandbox = sandbox.bind_writable(tree, TARGET);
+        self.debs
+            .iter()
+            .fold(sandbox, |sandbox, deb| sandbox.bind(&deb.file, inside(&deb.node.name)))
+    }
+
+    fn dpkg_bootstrap(&self, sandbox: Sandbox, order: &Order) -> Sandbox {
+        // The bootstrap set's scripts may rely on each other being unpacked only,
+        // hence --force-depends: what debootstrap does since 2001.
+        let unpack = dpkg(&["--force-depends", "--unpack"], order.bootstrap.iter());
+        sandbox.run(unpack).run(dpkg(&["--configure", "--pending"], [].iter()))
+    }
+
+    fn dpkg_rounds(&self, mut sandbox: Sandbox, order: &Order) -> Sandbox {
+        for round in &order.rounds {
+            if !round.configure.is_empty() {
+                let mut configure = dpkg(&["--configure"], [].iter());
+                configure.extend(round.configure.iter().cloned());
+                sandbox = sandbox.run(configure);
+            }
+            sandbox = sandbox.run(dpkg(&["--unpack"], round.unpack.iter()));
+        }
+        sandbox.run(dpkg(&["--configure", "--pending"], [].iter()))
+    }
+}
+
+/// dpkg's command line; packages are named by their files. The store is synced as
+/// a whole when a step is done, so dpkg need not sync each file.
+fn dpkg<'a>(args: &[&str], debs: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let fixed = ["dpkg", "--root", TARGET, "--force-unsafe-io"];
+    let args = fixed.iter().chain(args).map(|arg| (*arg).to_owned());
+    args.chain(debs.map(|name| inside(name).display().to_string())).collect()
+}
+
+fn inside(name: &str) -> PathBuf {
+    Path::new(DEBS).join(format!("{name}.deb"))
+}
+
+/// Lays out an empty root: the bootstrap packages' files, so that scripts have a
+/// shell, dpkg's empty database, and a policy that starts no service.
+pub fn prepare(mut sandbox: Sandbox, tree: &Tree<'_>, bootstrap: &[String]) -> Sandbox {
+    let target = Path::new(TARGET);
+    // base-files first: it has the links /bin -> usr/bin that the others go through.
+    let mut first: Vec<&String> = bootstrap.iter().collect();
+    first.sort_by_key(|name| (name.as_str() != "base-files", name.as_str()));
+    for name in first {
+        let deb = inside(name).display().to_string();
+        sandbox = sandbox.run(["dpkg-deb", "--extract", &deb, TARGET]);
+    }
+    let file = |path: &str, text: &str, mode| Op::Write {
+        path: target.join(path),
+        text: text.to_owned(),
+        mode,
+    };
+    sandbox = sandbox
+        .op(file("var/lib/dpkg/status", "", 0o644))
+        .op(file("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755))
+        .op(Op::PrepareChroot { tree: target.to_owned() });
+    for deb in tree.debs {
+        for (name, text) in &deb.sysusers {
+            let text = ids::with_numbers(text, tree.ids);
+            sandbox = sandbox.op(file(&format!("etc/sysusers.d/{name}"), &text, 0o644));
+        }
+    }
+    sandbox
+}
+
+/// From here on adduser takes its numbers from the lock.
+fn use_locked_ids(sandbox: Sandbox, debs: &[Deb], ids: &Ids) -> Sandbox {
+    if !debs.iter().any(|deb| deb.node.name == "adduser") {
+        return sandbox;
+    }
+    let pools = format!(
+        "mkdir {TARGET}/run/imagebuild\n\
+         cat >{TARGET}/run/imagebuild/users <<'END'\n{}END\n\
+         cat >{TARGET}/run/imagebuild/groups <<'END'\n{}END\n\
+         cp -p {TARGET}/etc/adduser.conf {TARGET}/run/imagebuild/adduser.conf\n\
+         printf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>{TARGET}/etc/adduser.conf\n",
+        ids::pool(&ids.users),
+        ids::pool(&ids.groups),
+    );
+    sandbox.run(["sh", "-e", "-c", &pools])
+}
+
+/// Takes the build's own traces out again, applies the exceptions, lists the tree.
+///
+/// # Errors
+/// When the listing's file cannot be made.
+pub fn finish(sandbox: Sandbox, aside: &Path) -> Result<Sandbox> {
+    let listing = aside.join("listing.json");
+    std::fs::write(&listing, "").map_err(|e| Error::io("write", &listing, &e))?;
+    let restore = format!(
+        "if [ -e {TARGET}/run/imagebuild/adduser.conf ]; then cp -p {TARGET}/run/imagebuild/adduser.conf {TARGET}/etc/adduser.conf; fi\n\
+         for file in {TARGET}/usr/lib/sysusers.d/*.conf; do rm -f {TARGET}/etc/sysusers.d/${{file##*/}}; done\n"
+    );
+    let sandbox = sandbox.op(Op::ReleaseChroot { tree: TARGET.into() });
+    let sandbox = sandbox.run(["sh", "-e", "-c", &restore]);
+    let sandbox = exceptions::operations(Path::new(TARGET)).into_iter().fold(sandbox, Sandbox::op);
+    Ok(sandbox
+        .bind_writable(&listing, "/listing.json")
+        .op(Op::List { tree: TARGET.into(), into: "/listing.json".into() }))
+}
+
+/// dpkg's own message names the package, but stands far above its last line.
+fn explain_failure(error: Error) -> Error {
+    if error.message().starts_with("dpkg failed") {
+        return error.context("a maintainer script or dpkg itself failed").hint(
+            "the lines above are its output; a package of your own must install without network, without running services, and without asking",
+        );
+    }
+    error
+}
+
+fn check_ids(tree: &Path, ids: &Ids) -> Result<()> {
+    let read = |name: &str| fs::read_to_string(&tree.join("etc").join(name));
+    ids::check(&read("passwd")?, &read("group")?, ids)
+}

@@ -1,0 +1,81 @@
+//! User and group ids of a sandbox that an ordinary user starts.
+//!
+//! Id 0 inside is the user himself; 1 to 65535 are his subordinate ids
+//! (subuid(5)), mapped by newuidmap(1) and newgidmap(1): the one thing that is
+//! taken from the host's programs, as only a setuid program can do it.
+
+use crate::error::{Error, Result};
+use crate::exec::Program;
+use std::path::{Path, PathBuf};
+
+/// How many ids the images need: Debian's ids end at `nogroup`, 65534.
+const WANTED: u32 = 65_535;
+
+/// The ways out for a user without subordinate ids.
+pub(super) const WAYS_OUT: &str = "either run as root, or install the package `uidmap` and give your user a range: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`";
+
+/// Maps the ids of the process `pid`, which has just made its user namespace.
+///
+/// # Errors
+/// When there is no range or no newuidmap: with the ways out.
+pub(super) fn map(pid: u32) -> Result<()> {
+    let user = nix::unistd::getuid();
+    let group = nix::unistd::getgid();
+    let name = nix::unistd::User::from_uid(user).ok().flatten().map(|user| user.name);
+    let number = user.to_string();
+    for (tool, file, own) in
+        [("newuidmap", "/etc/subuid", user.as_raw()), ("newgidmap", "/etc/subgid", group.as_raw())]
+    {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let start = range_start(&text, name.as_deref().unwrap_or(&number), &number)
+            .ok_or_else(|| no_range(file))?;
+        let tool = find(tool).ok_or_else(|| no_tool(tool))?;
+        Program::new(tool)
+            .arg(pid.to_string())
+            .args(["0", &own.to_string(), "1", "1", &start.to_string(), &WANTED.to_string()])
+            .run()
+            .map_err(|e| e.hint(WAYS_OUT))?;
+    }
+    Ok(())
+}
+
+/// The first range of at least [`WANTED`] ids for this user in subuid(5) text.
+fn range_start(text: &str, name: &str, number: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.trim().split(':');
+        let owner = fields.next()?;
+        let start: u32 = fields.next()?.parse().ok()?;
+        let count: u32 = fields.next()?.parse().ok()?;
+        ((owner == name || owner == number) && count >= WANTED).then_some(start)
+    })
+}
+
+fn find(tool: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(tool))
+        .find(|path| path.exists())
+}
+
+fn no_range(file: &str) -> Error {
+    Error::input(format!("{file} gives you no range of {WANTED} subordinate ids")).hint(WAYS_OUT)
+}
+
+fn no_tool(tool: &str) -> Error {
+    Error::input(format!("{tool} is not installed; building as an ordinary user needs it"))
+        .hint(WAYS_OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_range_by_name_or_number_that_is_large_enough() {
+        let text = "ann:100000:1000\nbob:200000:65536\n1003:300000:65535\nann:400000:65536\nbad\n";
+        assert_eq!(range_start(text, "ann", "1001"), Some(400_000));
+        assert_eq!(range_start(text, "bob", "1002"), Some(200_000));
+        assert_eq!(range_start(text, "eve", "1003"), Some(300_000));
+        assert_eq!(range_start(text, "zoe", "1004"), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! Runs programs inside a tree: nothing of the host is seen there but the kernel.
+//!
+//! A sandbox has its own mounts, processes, network (loopback only, or nothing),
+//! host name and IPC. It is set up by a second process of this very program
+//! (`child.rs`), so that mounts and processes end with it, even after `kill -9`.
+//! As root it needs nothing else; an ordinary user gets a user namespace with his
+//! subordinate ids (`ids.rs`), so that files have the owners that they must have.
+
+mod child;
+mod ids;
+mod ops;
+
+pub use child::{run_id_mapper, run_inner, run_outer};
+pub use ops::{FileKind, ListedFile, Op, listing_from_json};
+
+use crate::error::{Error, Kind, Result};
+use crate::exec::Program;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Hidden first arguments with which this program becomes the sandbox's own parts.
+pub const OUTER: &str = "__sandbox";
+/// See [`OUTER`]: the first process of the inner process namespace.
+pub const INNER: &str = "__sandbox-inner";
+/// See [`OUTER`]: maps ids from outside of a new user namespace.
+pub const ID_MAPPER: &str = "__sandbox-ids";
+
+/// The host name inside every sandbox.
+pub const HOST_NAME: &str = "imagebuild";
+
+/// What stands at `/` inside.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Root {
+    /// A tree, read-only but for its binds.
+    ReadOnly(PathBuf),
+    /// A tree with a layer in memory over it: changes are gone at the end.
+    Scratch(PathBuf),
+    /// The host's own tree, for jobs that are only [`Op`]s (no program runs).
+    Host,
+}
+
+/// A folder or file of the host that is seen inside.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bind {
+    /// On the host.
+    pub source: PathBuf,
+    /// Inside; made when it is not there and the root is writable or has it.
+    pub target: PathBuf,
+    /// Whether it can be written.
+    pub writable: bool,
+}
+
+/// One thing to do inside.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Command {
+    /// Run a program to its end.
+    Run {
+        /// The program (absolute inside, or found in PATH) and its arguments.
+        argv: Vec<String>,
+        /// More environment than the fixed one.
+        env: Vec<(String, String)>,
+        /// Whether a failure ends the job with an error.
+        must_succeed: bool,
+    },
+    /// Do something to files with the rights of the sandbox's root, in-process.
+    Do(Op),
+}
+
+/// How one command ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Exit code; 0 for an [`Op`] that was done.
+    pub code: i32,
+    /// Standard output and standard error together, in the order of arrival.
+    pub output: String,
+}
+
+/// A job: a root, what is bound into it, and the commands that run there in turn.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sandbox {
+    root: Root,
+    binds: Vec<Bind>,
+    commands: Vec<Command>,
+    epoch: u64,
+    user_namespace: bool,
+    network: bool,
+}
+
+impl Sandbox {
+    /// A job in this root; every program sees the clock of files as `epoch`
+    /// (SOURCE_DATE_EPOCH, seconds since 1970).
+    pub fn new(root: Root, epoch: u64) -> Sandbox {
+        let user_namespace = !nix::unistd::geteuid().is_root();
+        let (binds, commands) = (Vec::new(), Vec::new());
+        Sandbox { root, binds, commands, epoch, user_namespace, network: false }
+    }
+
+    /// Shows `source` of the host at `target`, read-only.
+    #[must_use]
+    pub fn bind(mut self, source: impl AsRef<Path>, target: impl AsRef<Path>) -> Sandbox {
+        let (source, target) = (source.as_ref().to_owned(), target.as_ref().to_owned());
+        self.binds.push(Bind { source, target, writable: false });
+        self
+    }
+
+    /// Shows `source` of the host at `target`, writable.
+    #[must_use]
+    pub fn bind_writable(mut self, source: impl AsRef<Path>, target: impl AsRef<Path>) -> Sandbox {
+        let (source, target) = (source.as_ref().to_owned(), target.as_ref().to_owned());
+        self.binds.push(Bind { source, target, writable: true });
+        self
+    }
+
+    /// Adds a program that must end with exit code 0.
+    #[must_use]
+    pub fn run<A: AsRef<str>>(self, argv: impl IntoIterator<Item = A>) -> Sandbox {
+        self.program(argv, &[], true)
+    }
+
+    /// Adds a program with more environment; its failure ends the job if `must_succeed`.
+    #[must_use]
+    pub fn program<A: AsRef<str>>(
+        mut self,
+        argv: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+        must_succeed: bool,
+    ) -> Sandbox {
+        let argv = argv.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        self.commands.push(Command::Run { argv, env, must_succeed });
+        self
+    }
+
+    /// Adds a file operation.
+    #[must_use]
+    pub fn op(mut self, op: Op) -> Sandbox {
+        self.commands.push(Command::Do(op));
+        self
+    }
+
+    /// Does all commands in turn and tells how each ended.
+    ///
+    /// # Errors
+    /// When the sandbox cannot be set up (with the ways out for an ordinary user),
+    /// or a command that must succeed does not: the error shows its last words.
+    pub fn execute(&self) -> Result<Vec<Outcome>> {
+        let job = serde_json::to_vec(self)
+            .map_err(|e| Error::build(format!("cannot describe the sandbox: {e}")))?;
+        for command in &self.commands {
+            if let Command::Run { argv, .. } = command {
+                let words: Vec<String> = argv.iter().map(|arg| crate::exec::quote(arg)).collect();
+                crate::progress::command(&format!("[sandbox] {}", words.join(" ")));
+            }
+        }
+        let helper = helper()?;
+        let output = Program::new(&helper).arg(OUTER).stdin(job).quiet().output()?;
+        let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
+        match report {
+            Ok(Report::Done(outcomes)) => Ok(outcomes),
+            Ok(Report::Failed { message, detail, hint }) => {
+                let error = Error::new(Kind::Build, message).detail(detail);
+                Err(if hint.is_empty() { error } else { error.hint(hint) })
+            }
+            Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
+            Err(_) => Err(Error::build(format!("the sandbox ended with code {}", output.code))
+                .detail(crate::exec::tail(&output.stderr))),
+        }
+    }
+}
+
+/// What the sandbox's process says at its end, as JSON on its standard output.
+#[derive(Debug, Serialize, Deserialize)]
+enum Report {
+    Done(Vec<Outcome>),
+    Failed { message: String, detail: String, hint: String },
+}
+
+/// This program's own file; tests of the library name the built program instead.
+fn helper() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("IMAGEBUILD_HELPER") {
+        return Ok(named.into());
+    }
+    std::env::current_exe().map_err(|e| Error::build(format!("cannot find this program: {e}")))
+}
+
+/// Removes a tree whose files may belong to subordinate ids.
+///
+/// # Errors
+/// When something in it cannot be removed.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            Sandbox::new(Root::Host, 0).op(Op::Remove { path: path.to_owned() }).execute()?;
+            Ok(())
+        }
+        Err(e) => Err(Error::io("remove", path, &e)),
+    }
+}

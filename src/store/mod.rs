@@ -1,0 +1,250 @@
+//! Results of steps, each under the digest of all that the step reads.
+//!
+//! A result is a folder: `objects/<key>/` with the files of the step and
+//! `object.json`, which lists them. It is made aside in `tmp/` and renamed when
+//! it is whole, so nobody ever sees half of one; a lock per key lets two builds
+//! at once share the work. Nothing in here knows what the steps are.
+
+mod object;
+
+pub use object::Object;
+
+use crate::error::{Error, Result};
+use crate::fs::{self, Sha256Digest};
+use crate::sandbox;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// The name of a result: the digest of everything that the step which makes it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Key(Sha256Digest);
+
+impl Key {
+    /// The key of a step with these inputs: the digest of their JSON.
+    ///
+    /// # Errors
+    /// When the inputs have no JSON (a map whose keys are not strings).
+    pub fn of(inputs: &impl Serialize) -> Result<Key> {
+        let json = serde_json::to_vec(inputs)
+            .map_err(|e| Error::build(format!("cannot write a step's inputs: {e}")))?;
+        Ok(Key(Sha256Digest::of(json)))
+    }
+
+    /// The first twelve digits, for people.
+    pub fn short(&self) -> String {
+        self.0.to_string()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The store of one user, in one folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// How a result came to be at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there.
+    Found,
+    /// It was made now.
+    Made,
+}
+
+impl Store {
+    /// Opens the store in `root`, making it when it is not there.
+    ///
+    /// # Errors
+    /// When its folders cannot be made.
+    pub fn open(root: &Path) -> Result<Store> {
+        for folder in ["objects", "tmp", "locks", "pool", "indexes"] {
+            fs::create_dir_all(&root.join(folder))?;
+        }
+        let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
+        Ok(Store { root })
+    }
+
+    /// The store's folder when the user names none: `$IMAGEBUILD_STORE`, else
+    /// `imagebuild` in the user's cache folder (XDG base directories).
+    pub fn default_root() -> PathBuf {
+        if let Some(named) = std::env::var_os("IMAGEBUILD_STORE") {
+            return named.into();
+        }
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
+        std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .unwrap_or_else(|| home().join(".cache"))
+            .join("imagebuild")
+    }
+
+    /// Where fetched `.deb`s are kept, by digest.
+    pub fn pool(&self) -> PathBuf {
+        self.root.join("pool")
+    }
+
+    /// Where verified archive indexes are kept.
+    pub fn indexes(&self) -> PathBuf {
+        self.root.join("indexes")
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The result under `key`, if it is there and whole. A damaged one is taken away.
+    ///
+    /// # Errors
+    /// When a damaged one cannot be taken away.
+    pub fn find(&self, key: Key) -> Result<Option<Object>> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        match Object::open(&folder) {
+            Ok(object) => Ok(Some(object)),
+            Err(damage) => {
+                crate::progress::warn(format!(
+                    "store object {} is damaged ({}); it is made again",
+                    key.short(),
+                    damage.message()
+                ));
+                self.discard(&folder)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The result under `key`: found, or made by `make` in the folder that it is given.
+    ///
+    /// # Errors
+    /// Those of `make`, or of the file system; nothing stays behind then.
+    pub fn provide(
+        &self,
+        key: Key,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<(Object, Origin)> {
+        if let Some(object) = self.find(key)? {
+            return Ok((object, Origin::Found));
+        }
+        let _lock = self.lock(key)?;
+        // Another build may have made it while this one waited.
+        if let Some(object) = self.find(key)? {
+            return Ok((object, Origin::Found));
+        }
+        let aside = self.root.join("tmp").join(key.to_string());
+        // Left by a build that was killed: nobody else can be at work under the lock.
+        sandbox::remove_tree(&aside)?;
+        fs::create_dir_all(&aside)?;
+        let made = make(&aside).and_then(|()| Object::seal(&aside));
+        if let Err(error) = made {
+            sandbox::remove_tree(&aside)?;
+            return Err(error);
+        }
+        let folder = self.folder(key);
+        std::fs::rename(&aside, &folder).map_err(|e| Error::io("rename to", &folder, &e))?;
+        Ok((Object::open(&folder)?, Origin::Made))
+    }
+
+    fn folder(&self, key: Key) -> PathBuf {
+        self.root.join("objects").join(key.to_string())
+    }
+
+    /// Takes a folder out of sight first, so that a crash leaves no half of it.
+    fn discard(&self, folder: &Path) -> Result<()> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let aside = self.root.join("tmp").join(format!("{name}.gone.{}", std::process::id()));
+        std::fs::rename(folder, &aside).map_err(|e| Error::io("rename to", &aside, &e))?;
+        sandbox::remove_tree(&aside)
+    }
+
+    /// Waits until no other process makes the result under `key`.
+    fn lock(&self, key: Key) -> Result<Flock<File>> {
+        let path = self.root.join("locks").join(key.to_string());
+        let failed = |e: std::io::Error| Error::io("lock", &path, &e);
+        let open = || File::options().create(true).append(true).open(&path).map_err(failed);
+        match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                crate::progress::step("Waiting", "for another build that makes the same step");
+            }
+            Err((_, errno)) => return Err(failed(errno.into())),
+        }
+        Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        (folder, store)
+    }
+
+    fn write_x(aside: &Path) -> Result<()> {
+        std::fs::write(aside.join("x"), "content").unwrap();
+        Ok(())
+    }
+
+    #[test]
+    fn a_result_is_made_once() {
+        let (_folder, store) = store();
+        let key = Key::of(&"step").unwrap();
+        let (object, origin) = store.provide(key, write_x).unwrap();
+        assert_eq!(origin, Origin::Made);
+        assert_eq!(std::fs::read_to_string(object.path("x")).unwrap(), "content");
+        assert_eq!(store.provide(key, |_| unreachable!()).unwrap().1, Origin::Found);
+    }
+
+    #[test]
+    fn a_failed_step_leaves_nothing() {
+        let (_folder, store) = store();
+        let key = Key::of(&"step").unwrap();
+        let failed = store.provide(key, |aside| write_x(aside).and(Err(Error::build("no"))));
+        assert_eq!(failed.unwrap_err().message(), "no");
+        assert!(store.find(key).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(store.root.join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_damaged_result_is_made_again() {
+        let (_folder, store) = store();
+        let key = Key::of(&"step").unwrap();
+        let (object, _) = store.provide(key, write_x).unwrap();
+        std::fs::write(object.path("x"), "CONTENT").unwrap();
+        assert_eq!(store.provide(key, write_x).unwrap().1, Origin::Made);
+    }
+
+    #[test]
+    fn two_builds_at_once_make_it_once() {
+        let (_folder, store) = store();
+        let key = Key::of(&"slow").unwrap();
+        let made = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    store.provide(key, |aside| {
+                        made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        std::thread::sleep(std::time::Duration::from_millis(30));
+                        write_x(aside)
+                    })
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
+    }
+}
