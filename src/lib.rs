@@ -8,6 +8,7 @@
 pub mod error;
 pub mod exec;
 pub mod fs;
+pub mod image;
 pub mod names;
 pub mod progress;
 pub mod rootfs;

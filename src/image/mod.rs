@@ -1,0 +1,20 @@
+//! The image as bytes: where the partitions lie, what boots the disk, and the
+//! files (raw, qcow2) that carry it.
+//!
+//! Everything here is a pure function of its inputs and runs in this process: no
+//! external tool, no loop device, no root. Filesystems, GRUB's images and the
+//! packages come in as files that other stages made.
+
+mod aside;
+pub mod cpio;
+pub mod disk;
+pub mod gpt;
+pub mod grub;
+pub mod guid;
+pub mod layout;
+pub mod manifest;
+pub mod modules;
+pub mod qcow2;
+pub mod raw;
+pub mod verity;
+mod walk;
