@@ -10,6 +10,7 @@ pub mod exec;
 pub mod fs;
 pub mod image;
 pub mod names;
+pub mod plan;
 pub mod progress;
 pub mod rootfs;
 pub mod sandbox;

@@ -3,10 +3,10 @@
 
 use super::gpt::{BACKUP_SIZE, Gpt};
 use super::grub::BootCode;
-use super::layout::{Label, Layout};
 use super::manifest::ContentDigest;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::plan::layout::{Label, Layout};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

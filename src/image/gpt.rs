@@ -4,8 +4,8 @@
 //! 128 entries of 128 bytes, 512-byte sectors.
 
 use super::grub::MBR_CODE;
-use super::guid::Guid;
-use super::layout::{Layout, Partition, SECTOR};
+use crate::plan::guid::Guid;
+use crate::plan::layout::{Layout, Partition, SECTOR};
 
 const ENTRIES: usize = 128;
 const ENTRY_SIZE: usize = 128;
@@ -124,7 +124,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::tests::typical;
+    use super::crate::plan::layout::tests::typical;
     use super::*;
 
     fn u64_at(bytes: &[u8], at: usize) -> u64 {

@@ -5,8 +5,8 @@
 //! No Reed-Solomon codes are added (`--no-rs-codes`): nothing else writes to the
 //! BIOS boot partition.
 
-use super::layout::{Partition, SECTOR};
 use crate::error::{Error, Result};
+use crate::plan::layout::{Partition, SECTOR};
 
 /// Bytes of boot code in an MBR; the disk signature and the partition records follow.
 pub const MBR_CODE: usize = 440;
@@ -82,7 +82,7 @@ fn core(core_img: &[u8], core_lba: u64) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::{Label, Layout, tests::typical};
+    use super::crate::plan::layout::{Label, Layout, tests::typical};
     use super::*;
 
     fn boot_img() -> Vec<u8> {

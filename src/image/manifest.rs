@@ -3,11 +3,11 @@
 
 use super::disk::{Content, Contents};
 use super::grub::BootCode;
-use super::guid::Guid;
-use super::layout::{Label, Layout, Partition};
 use super::walk;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
+use crate::plan::guid::Guid;
+use crate::plan::layout::{Label, Layout, Partition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -6,9 +6,9 @@
 //! verity_hash.c (format 1: digest of salt, then block), described in
 //! <https://docs.kernel.org/admin-guide/device-mapper/verity.html>.
 
-use super::guid::Guid;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
+use crate::plan::guid::Guid;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
