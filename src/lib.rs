@@ -9,4 +9,6 @@ pub mod error;
 pub mod exec;
 pub mod fs;
 pub mod names;
+pub mod plan;
 pub mod progress;
+pub mod spec;
