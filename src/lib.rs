@@ -15,3 +15,4 @@ pub mod progress;
 pub mod rootfs;
 pub mod sandbox;
 pub mod store;
+pub mod spec;

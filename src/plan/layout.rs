@@ -130,6 +130,8 @@ pub struct Sizes {
     pub state: u64,
     /// Whether `/var` grows; on database servers the data partition takes the rest.
     pub state_growth: Growth,
+    /// The whole disk at least; what the partitions leave is free.
+    pub disk: u64,
 }
 
 /// One partition of the map.
@@ -222,7 +224,8 @@ impl Layout {
         }
         let disk_guid = Guid::of_name(&format!("{image}/disk"));
         // The last MiB holds the backup GPT.
-        Ok(Layout { image: image.to_owned(), disk_guid, size: offset + MIB, partitions })
+        let size = (offset + MIB).max(sizes.disk);
+        Ok(Layout { image: image.to_owned(), disk_guid, size, partitions })
     }
 
     /// The partition with this label.
@@ -272,6 +275,7 @@ pub(super) mod tests {
             seed: MIB,
             state: 512 * MIB,
             state_growth: Growth::ToEndOfDisk,
+            disk: 0,
         }
     }
 
@@ -301,7 +305,7 @@ pub(super) mod tests {
         #[test]
         fn partitions_are_aligned_and_disjoint(mib in proptest::array::uniform5(1_u64..5000)) {
             let [esp, packages, config, seed, state] = mib.map(|size| size * MIB);
-            let sizes = Sizes { esp, packages, config, seed, state, state_growth: Growth::Fixed };
+            let sizes = Sizes { esp, packages, config, seed, state, state_growth: Growth::Fixed, disk: 0 };
             let layout = Layout::new("x", &sizes).unwrap();
             let mut end = MIB;
             for part in &layout.partitions {

@@ -1,0 +1,249 @@
+//! The plan of one server: a pure function of the spec and the lock.
+
+use super::layout::{Growth, Layout, Sizes};
+use super::render;
+use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
+use crate::error::{Error, Result};
+use crate::fs::Sha256Digest;
+use crate::lock::file::Lock;
+use crate::lock::ids::Ids;
+use crate::spec::{Architecture, Server, Spec};
+use crate::store::Key;
+use serde::Serialize;
+
+/// The set of the lock with the programs that make images.
+pub const TOOLS: &str = "tools/build";
+
+/// The kernel's command line beside what GRUB adds: consoles on screen and serial
+/// line, the book's interface names, a panic reboots after half a minute.
+const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
+
+/// A step and its key.
+#[derive(Debug, Clone, Serialize)]
+pub struct Planned {
+    /// Under which its result is stored.
+    pub key: Key,
+    /// What it does.
+    pub step: Step,
+}
+
+/// Everything that a build of one image will do, in an order that works.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// `arch4-web1`.
+    pub image: String,
+    /// The disk map.
+    pub layout: Layout,
+    /// The steps; the last one is the image.
+    pub steps: Vec<Planned>,
+}
+
+impl Plan {
+    /// The plan for `server` of `architecture`.
+    ///
+    /// # Errors
+    /// When a template is wrong, or the lock lacks something (it is stale).
+    pub fn new(
+        spec: &Spec,
+        lock: &Lock,
+        architecture: &Architecture,
+        server: &Server,
+    ) -> Result<Plan> {
+        let mut plan =
+            Plan { image: server.image_id.clone(), layout: layout(server)?, steps: Vec::new() };
+        let epoch = epoch(lock)?;
+        let packages = refs(lock, &set_name(architecture, server))?;
+        let tools = plan.add(Step::Tools { packages: refs(lock, TOOLS)? })?;
+        let (package, kernel_release) = kernel(&packages)?;
+        let (release, init) = (kernel_release.clone(), text(spec, "overlays/initramfs/init")?);
+        let kernel = plan.add(Step::Kernel { tools, package, release, init, epoch })?;
+        let bootloader = plan.add(Step::Bootloader { tools, epoch })?;
+        let ids = ids(spec, lock, server);
+        let tree = plan.add(Step::Packages { tools, packages: packages.clone(), ids, epoch })?;
+        let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
+        let files = render::config_files(spec, architecture, server)?;
+        let validate = validate(spec, architecture, server, &files, tree);
+        let config = plan.add(Step::ConfigLayer { tools, files, epoch })?;
+        let validate = plan.add(validate(config))?;
+        let (image, size) = (plan.image.clone(), server.disk.state.bytes());
+        let state = plan.add(Step::State { tools, image: image.clone(), size, epoch })?;
+        let esp = plan.add(Step::Esp {
+            tools,
+            bootloader,
+            kernel,
+            packages: packages_layer,
+            config,
+            image,
+            grub_cfg: text(spec, "overlays/grub/grub.cfg")?,
+            arguments: ARGUMENTS.to_owned(),
+            size: server.disk.esp.bytes(),
+            epoch,
+        })?;
+        let (layout, version) = (plan.layout.clone(), server.image_version.clone());
+        let lock = lock.digest();
+        let keys = ImageStep {
+            layout, bootloader, esp, packages_layer, config, state, validate, version, lock,
+            kernel_release, packages,
+        };
+        plan.add(Step::Image(Box::new(keys)))?;
+        Ok(plan)
+    }
+
+    fn add(&mut self, step: Step) -> Result<Key> {
+        let key = step.key()?;
+        self.steps.push(Planned { key, step });
+        Ok(key)
+    }
+
+    /// The plan as a table: one line a step, then the disk map.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("plan for {}\n", self.image);
+        for planned in &self.steps {
+            let (key, step) = (planned.key.short(), &planned.step);
+            text += &format!("  {key}  {:<14}  {}\n", step.name(), step.summary());
+        }
+        text + "\n" + &self.layout.to_string()
+    }
+}
+
+/// The lock's name for a server's set of packages.
+pub fn set_name(architecture: &Architecture, server: &Server) -> String {
+    format!("{}/{}", architecture.name, server.name)
+}
+
+/// The newest date of the archives: no file of an image is younger.
+fn epoch(lock: &Lock) -> Result<u64> {
+    let newest = lock.suites.iter().map(|suite| suite.date).max();
+    newest.ok_or_else(|| Error::input("the lock names no archive").hint("run `imagebuild lock`"))
+}
+
+/// The packages of a set of the lock.
+pub fn refs(lock: &Lock, set: &str) -> Result<Vec<PackageRef>> {
+    let packages = lock.set(set).ok_or_else(|| {
+        Error::input(format!("imagebuild.lock has no set `{set}`")).hint("run `imagebuild lock`")
+    })?;
+    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let reference = |package: &&crate::lock::file::LockedPackage| PackageRef {
+        name: package.name.clone(),
+        version: package.version.to_string(),
+        architecture: package.architecture.clone(),
+        sha256: package.sha256,
+        depends: package.depends.iter().filter(|d| names.contains(&d.as_str())).cloned().collect(),
+    };
+    Ok(packages.iter().map(reference).collect())
+}
+
+/// The package that holds the kernel: `linux-image-<release>`.
+fn kernel(packages: &[PackageRef]) -> Result<(PackageRef, String)> {
+    let is_release = |release: &&str| release.starts_with(|c: char| c.is_ascii_digit());
+    packages
+        .iter()
+        .find_map(|package| {
+            let release = package.name.strip_prefix("linux-image-").filter(is_release)?;
+            Some((package.clone(), release.to_owned()))
+        })
+        .ok_or_else(|| {
+            Error::input("no package of this server is a kernel")
+                .hint("a role must ask for `linux-image-cloud-amd64`; the role `base` does")
+        })
+}
+
+/// The lock's numbers of the users that this server's roles name.
+fn ids(spec: &Spec, lock: &Lock, server: &Server) -> Ids {
+    let mut ids = Ids::default();
+    for role in spec.roles_of(server) {
+        for name in role.users.iter().chain(&role.groups) {
+            if let Some(id) = lock.ids.users.get(name) {
+                ids.users.insert(name.clone(), *id);
+            }
+            if let Some(id) = lock.ids.groups.get(name) {
+                ids.groups.insert(name.clone(), *id);
+            }
+        }
+    }
+    ids
+}
+
+fn layout(server: &Server) -> Result<Layout> {
+    let disk = &server.disk;
+    let sizes = Sizes {
+        esp: disk.esp.bytes(),
+        packages: disk.packages.bytes(),
+        config: disk.configuration.bytes(),
+        seed: disk.seed.bytes(),
+        state: disk.state.bytes(),
+        state_growth: if server.data.is_some() { Growth::Fixed } else { Growth::ToEndOfDisk },
+        disk: disk.smallest.bytes(),
+    };
+    Layout::new(&server.image_id, &sizes)
+}
+
+/// A file of the project that goes into an image as it is.
+fn text(spec: &Spec, path: &str) -> Result<String> {
+    let missing = || Error::input(format!("the project has no {path}"));
+    let file = spec.tree.get(path).ok_or_else(missing)?;
+    String::from_utf8(file.content.clone()).map_err(|_| Error::input(format!("{path} is not UTF-8")))
+}
+
+/// The step that judges the configuration, but for the configuration's own key.
+fn validate<'a>(
+    spec: &'a Spec,
+    architecture: &'a Architecture,
+    server: &'a Server,
+    files: &[render::ConfigFile],
+    tree: Key,
+) -> impl FnOnce(Key) -> Step + use<'a> {
+    let validators: Vec<_> =
+        spec.roles_of(server).flat_map(|role| role.validators.iter().cloned()).collect();
+    let covered = |file: &&render::ConfigFile| {
+        validators.iter().any(|validator| validator.covers.contains(&file.path))
+    };
+    let sources: Vec<(String, String)> = files
+        .iter()
+        .filter(covered)
+        .map(|file| (file.path.clone(), file.source.clone()))
+        .collect();
+    move |config| Step::Validate {
+        tree,
+        config,
+        validators,
+        links: links(architecture, server),
+        credentials: throw_aways(spec, server),
+        sources,
+    }
+}
+
+fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {
+    let of = |(name, own): (&String, &crate::spec::Addresses)| {
+        let network = architecture.networks.get(name)?;
+        let floating = architecture
+            .floating
+            .values()
+            .filter(|f| f.network == *name && f.holders.contains(&server.name))
+            .map(|f| f.addresses);
+        let addresses = std::iter::once(*own)
+            .chain(floating)
+            .flat_map(|a| {
+                let (v4, v6) = (network.v4.length, network.v6.length);
+                [format!("{}/{v4}", a.v4), format!("{}/{v6}", a.v6)]
+            })
+            .collect();
+        Some(Link { interface: network.interface.clone(), addresses })
+    };
+    server.addresses.iter().filter_map(of).collect()
+}
+
+fn throw_aways(spec: &Spec, server: &Server) -> Vec<ThrowAway> {
+    spec.roles_of(server)
+        .flat_map(|role| &role.credentials)
+        .filter_map(|credential| {
+            let install = credential.install.as_ref()?;
+            Some(ThrowAway {
+                path: install.path.clone(),
+                owner: format!("{}:{}", install.owner, install.group),
+                mode: install.mode.0,
+                kind: credential.kind,
+            })
+        })
+        .collect()
+}

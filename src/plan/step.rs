@@ -1,0 +1,261 @@
+//! One step of a build: what it makes, and everything that it reads.
+//!
+//! A step's key is the digest of its own value, in which earlier steps stand by
+//! their keys: whatever changes, exactly the steps that read it change.
+
+use super::layout::Layout;
+use super::render::ConfigFile;
+use crate::error::Result;
+use crate::fs::Sha256Digest;
+use crate::lock::ids::Ids;
+use crate::spec::Validator;
+use crate::store::Key;
+use serde::Serialize;
+
+/// Raised when the code of any step makes other bytes from the same inputs.
+const FORMAT: u32 = 1;
+
+/// A package by name and digest; its file is in the pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PackageRef {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture, or `all`.
+    pub architecture: String,
+    /// The `.deb`.
+    pub sha256: Sha256Digest,
+    /// Packages of the set that its dependencies led to.
+    pub depends: Vec<String>,
+}
+
+/// An address that the server has while its configuration is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// `eth0`.
+    pub interface: String,
+    /// Addresses with prefix length.
+    pub addresses: Vec<String>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Unpack a tools closure, without its maintainer scripts: `tree/`.
+    Tools {
+        /// Its packages.
+        packages: Vec<PackageRef>,
+    },
+    /// Make the kernel and its initramfs: `vmlinuz`, `initrd`.
+    Kernel {
+        /// The tools closure.
+        tools: Key,
+        /// The package with the kernel and its modules.
+        package: PackageRef,
+        /// `uname -r`.
+        release: String,
+        /// The initramfs' /init.
+        init: String,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// GRUB for both firmwares: `boot.img`, `core.img`, `BOOTX64.EFI`.
+    Bootloader {
+        /// The tools closure.
+        tools: Key,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// Install the packages with dpkg and their maintainer scripts: `tree/`, `listing.json`.
+    Packages {
+        /// The tools closure.
+        tools: Key,
+        /// The packages.
+        packages: Vec<PackageRef>,
+        /// Numbers of users and groups.
+        ids: Ids,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// The packages as a verified file system: `layer.erofs`, `verity.json`.
+    PackagesLayer {
+        /// The tools closure.
+        tools: Key,
+        /// The packages tree.
+        tree: Key,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// The configuration as a verified file system: `layer.erofs`, `verity.json`, `layer.tar`.
+    ConfigLayer {
+        /// The tools closure.
+        tools: Key,
+        /// Every file.
+        files: Vec<ConfigFile>,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// Judge the configuration by the real programs: nothing but its success.
+    Validate {
+        /// The packages tree.
+        tree: Key,
+        /// The configuration layer.
+        config: Key,
+        /// The programs.
+        validators: Vec<Validator>,
+        /// The server's links and addresses.
+        links: Vec<Link>,
+        /// Files that credentials are copied to: path, owner, group, mode, how made.
+        credentials: Vec<ThrowAway>,
+        /// Template of each covered file, for errors.
+        sources: Vec<(String, String)>,
+    },
+    /// The empty /var: `state.ext4`.
+    State {
+        /// The tools closure.
+        tools: Key,
+        /// The image's name.
+        image: String,
+        /// Bytes.
+        size: u64,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// The EFI system partition: `esp.fat`.
+    Esp {
+        /// The tools closure.
+        tools: Key,
+        /// GRUB.
+        bootloader: Key,
+        /// Kernel and initramfs.
+        kernel: Key,
+        /// The packages layer, for its root hash.
+        packages: Key,
+        /// The configuration layer, for its root hash.
+        config: Key,
+        /// The image's name.
+        image: String,
+        /// grub.cfg.
+        grub_cfg: String,
+        /// More of the kernel's command line.
+        arguments: String,
+        /// Bytes.
+        size: u64,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// Put the disk together: `manifest.json`; the disk's own files are written from
+    /// the inputs.
+    Image(Box<ImageStep>),
+}
+
+/// What the last step reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageStep {
+    /// The disk map.
+    pub layout: Layout,
+    /// GRUB.
+    pub bootloader: Key,
+    /// The ESP.
+    pub esp: Key,
+    /// The packages layer.
+    pub packages_layer: Key,
+    /// The configuration layer.
+    pub config: Key,
+    /// The empty /var.
+    pub state: Key,
+    /// That the configuration is right.
+    pub validate: Key,
+    /// IMAGE_VERSION.
+    pub version: String,
+    /// The lock's digest.
+    pub lock: Sha256Digest,
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// All packages.
+    pub packages: Vec<PackageRef>,
+}
+
+/// A credential's file, made for the validators only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ThrowAway {
+    /// Where it is installed.
+    pub path: String,
+    /// Owner and group, as chown(1) takes them.
+    pub owner: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// How it is made.
+    pub kind: crate::spec::Kind,
+}
+
+impl Step {
+    /// The step's key.
+    ///
+    /// # Errors
+    /// Never in practice: every step has a JSON form.
+    pub fn key(&self) -> Result<Key> {
+        Key::of(&(FORMAT, self))
+    }
+
+    /// Keys of the steps whose results it reads, in the order of its fields.
+    pub fn inputs(&self) -> Vec<Key> {
+        match self {
+            Step::Tools { .. } => Vec::new(),
+            Step::Kernel { tools, .. }
+            | Step::Bootloader { tools, .. }
+            | Step::Packages { tools, .. }
+            | Step::ConfigLayer { tools, .. }
+            | Step::State { tools, .. } => vec![*tools],
+            Step::PackagesLayer { tools, tree, .. } => vec![*tools, *tree],
+            Step::Validate { tree, config, .. } => vec![*tree, *config],
+            Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
+                vec![*tools, *bootloader, *kernel, *packages, *config]
+            }
+            Step::Image(image) => vec![
+                image.bootloader,
+                image.esp,
+                image.packages_layer,
+                image.config,
+                image.state,
+                image.validate,
+            ],
+        }
+    }
+
+    /// What it is called in plans and progress.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Tools { .. } => "tools",
+            Step::Kernel { .. } => "kernel",
+            Step::Bootloader { .. } => "bootloader",
+            Step::Packages { .. } => "packages",
+            Step::PackagesLayer { .. } => "packages-layer",
+            Step::ConfigLayer { .. } => "config-layer",
+            Step::Validate { .. } => "validate",
+            Step::State { .. } => "state",
+            Step::Esp { .. } => "esp",
+            Step::Image(_) => "image",
+        }
+    }
+
+    /// One line on what it does it with.
+    pub fn summary(&self) -> String {
+        match self {
+            Step::Tools { packages } => format!("unpack {} packages", packages.len()),
+            Step::Kernel { release, .. } => format!("kernel and initramfs of {release}"),
+            Step::Bootloader { .. } => "GRUB for BIOS and UEFI".to_owned(),
+            Step::Packages { packages, .. } => format!("install {} packages", packages.len()),
+            Step::PackagesLayer { .. } => "EROFS and hash tree of the packages".to_owned(),
+            Step::ConfigLayer { files, .. } => {
+                format!("EROFS and hash tree of {} configuration files", files.len())
+            }
+            Step::Validate { validators, .. } => format!("run {} validators", validators.len()),
+            Step::State { size, .. } => format!("ext4 of {}", crate::progress::bytes(*size)),
+            Step::Esp { size, .. } => format!("FAT of {}", crate::progress::bytes(*size)),
+            Step::Image(image) => format!("disk map of {}", image.layout.image),
+        }
+    }
+}

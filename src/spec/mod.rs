@@ -1,0 +1,32 @@
+//! The spec: what the project's TOML files say, checked.
+//!
+//! Files -> `Tree` -> raw serde types -> `Spec`. Only `tree.rs` touches the disk;
+//! all else is a pure function of the tree, and every error points at a line.
+
+mod embedded;
+mod load;
+mod model;
+mod overrides;
+mod raw;
+mod role;
+mod role_checks;
+mod source;
+mod tree;
+mod units;
+mod validate;
+mod validate_server;
+
+pub use model::{
+    Addresses, Architecture, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network, Order,
+    Purpose, Server, Site, Spec, Target, Targets, Timers, Via,
+};
+pub use role::{
+    Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,
+};
+pub use tree::{Tree, TreeFile};
+pub use units::{Mode, Prefix, Size};
+
+/// The role in which credentials, the firewall and the network configuration live.
+pub const BASE_ROLE: &str = "base";
+/// The role that brings munin-node; other roles' plugins count where it is.
+pub const MONITORED_ROLE: &str = "monitored";

@@ -1,0 +1,246 @@
+//! `images/archN.toml` as it is written: keys, types and spans, nothing checked.
+//!
+//! Every key is documented here. What must be pointed at later (an address outside
+//! its network, an unknown role) keeps its span.
+
+use super::model::{Endpoints, Purpose, Via};
+use super::units::{Prefix, Size};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use toml::Spanned;
+
+/// A table whose keys are names that the author chose.
+pub(crate) type Named<T> = BTreeMap<Spanned<String>, T>;
+
+/// One architecture: `images/<name>.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawArchitecture {
+    /// One line that says what the architecture is.
+    pub title: String,
+    /// `[networks.<name>]`: the Ethernet segments.
+    pub networks: Named<RawNetwork>,
+    /// `[servers.<name>]`: the machines.
+    pub servers: Named<RawServer>,
+    /// `[floating.<name>]`: addresses that move between servers.
+    #[serde(default)]
+    pub floating: Named<RawFloating>,
+    /// `[endpoints]`: how the application reaches its databases and cache.
+    pub endpoints: Spanned<Endpoints>,
+    /// `[disk]`: sizes of the partitions, for all servers.
+    pub disk: Spanned<RawDisk>,
+    /// `[access]`: who may log in, and over which networks.
+    pub access: RawAccess,
+    /// Addresses of DNS servers; with none, names are not resolved.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
+    /// Time servers for systemd-timesyncd.
+    #[serde(default)]
+    pub ntp: Vec<String>,
+    /// `[timers]`: how fast faults are seen.
+    #[serde(default)]
+    pub timers: RawTimers,
+}
+
+/// `[networks.<name>]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawNetwork {
+    /// The interface on every server that is attached: `eth0`.
+    pub interface: Spanned<String>,
+    /// The IPv4 network.
+    pub v4: Spanned<Prefix>,
+    /// The IPv6 network.
+    pub v6: Spanned<Prefix>,
+    /// The IPv4 gateway, if this network leads further.
+    pub gateway_v4: Option<Spanned<Ipv4Addr>>,
+    /// The IPv6 gateway; a link-local address is fine.
+    pub gateway_v6: Option<Spanned<Ipv6Addr>>,
+    /// The MTU, if it is not 1500.
+    pub mtu: Option<u16>,
+}
+
+/// `[servers.<name>]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawServer {
+    /// The roles, in the order in which the book's diagrams name them.
+    pub roles: Vec<Spanned<String>>,
+    /// `[servers.<name>.addresses.<network>]`.
+    pub addresses: Named<RawAddresses>,
+    /// MariaDB's server-id; unique within the architecture.
+    pub server_id: Option<Spanned<u32>>,
+    /// Networks over which SSH is offered, instead of `[access] ssh`.
+    pub ssh: Option<Vec<Spanned<String>>>,
+    /// Sizes that differ from the architecture's `[disk]`.
+    pub disk: Option<Spanned<RawDiskChange>>,
+    /// The volume for data, on servers that have one.
+    pub data: Option<Spanned<RawData>>,
+}
+
+/// The addresses of a server in one network.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawAddresses {
+    /// IPv4.
+    pub v4: Spanned<Ipv4Addr>,
+    /// IPv6.
+    pub v6: Spanned<Ipv6Addr>,
+}
+
+/// `[floating.<name>]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawFloating {
+    /// The network it lives in.
+    pub network: Spanned<String>,
+    /// IPv4.
+    pub v4: Spanned<Ipv4Addr>,
+    /// IPv6.
+    pub v6: Spanned<Ipv6Addr>,
+    /// Servers that may hold it, the preferred first (it is not taken back, though).
+    pub holders: Vec<Spanned<String>>,
+    /// What is reached through it: `web`, `database-reads`, `database-writes`.
+    pub purpose: Purpose,
+    /// VRRP's virtual router number for IPv4; IPv6 uses the next one.
+    pub router_id: Spanned<u8>,
+    /// `bind`: a program on the holder listens on it; `direct-routing`: LVS hands
+    /// connections on to the real servers.
+    #[serde(default)]
+    pub via: Via,
+    /// LVS' real servers, for `direct-routing`.
+    #[serde(default)]
+    pub real_servers: Vec<Spanned<String>>,
+}
+
+/// `[disk]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawDisk {
+    /// EFI system partition: boot loader, kernels.
+    pub esp: Size,
+    /// One slot's packages layer (there are two slots).
+    pub packages: Size,
+    /// One slot's configuration layer.
+    pub configuration: Size,
+    /// Secrets and facts of the machine.
+    pub seed: Size,
+    /// `/var`, before it grows.
+    pub state: Size,
+    /// The smallest disk that the image fits on; the image file has this size.
+    pub smallest: Size,
+}
+
+/// `[servers.<name>.disk]`: as `[disk]`, all optional.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawDiskChange {
+    pub esp: Option<Size>,
+    pub packages: Option<Size>,
+    pub configuration: Option<Size>,
+    pub seed: Option<Size>,
+    pub state: Option<Size>,
+    pub smallest: Option<Size>,
+}
+
+/// `[servers.<name>.data]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawData {
+    /// `rest`: a partition on the rest of the boot disk; else the second disk, as
+    /// a stable name: `/dev/disk/by-id/...` or `/dev/vdb`.
+    pub disk: String,
+    /// The least space that is worth starting with.
+    pub smallest: Size,
+}
+
+/// `[access]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawAccess {
+    /// The user who logs in by SSH key and may use sudo.
+    pub admin: String,
+    /// Networks over which SSH is offered.
+    pub ssh: Vec<Spanned<String>>,
+}
+
+/// `[timers]`, in milliseconds where the name says so.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawTimers {
+    /// Time between two VRRP advertisements; a takeover takes about 3.6 of them.
+    pub vrrp_advert_ms: Option<u32>,
+    /// Time between two checks of a back-end web server.
+    pub check_ms: Option<u32>,
+    /// Failed checks until a server leaves the pool.
+    pub check_fall: Option<u32>,
+    /// Good checks until it returns.
+    pub check_rise: Option<u32>,
+    /// Time until an attempt to reach a back-end or a database is given up.
+    pub connect_ms: Option<u32>,
+}
+
+/// `site.toml`: what the user changes, all of it optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawSite {
+    /// The site's name, shown by the demo site.
+    pub name: Option<String>,
+    /// The DNS name of the site.
+    pub domain: Option<String>,
+    /// IMAGE_VERSION of os-release.
+    pub version: Option<Spanned<String>>,
+    /// The Debian mirror to fetch from.
+    pub mirror: Option<String>,
+    /// `[admin]`.
+    pub admin: Option<RawAdmin>,
+    /// Instead of the architecture's.
+    pub dns: Option<Vec<IpAddr>>,
+    /// Instead of the architecture's.
+    pub ntp: Option<Vec<String>>,
+    /// Instead of the architecture's, key by key.
+    pub timers: Option<RawTimers>,
+    /// `[architectures.<name>]`: addresses instead of the book's.
+    #[serde(default)]
+    pub architectures: Named<RawOverride>,
+}
+
+/// `[admin]` of `site.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawAdmin {
+    /// The user's name, instead of the architecture's.
+    pub user: Option<String>,
+    /// Lines as in authorized_keys.
+    #[serde(default)]
+    pub keys: Vec<Spanned<String>>,
+    /// Networks over which SSH is offered, on servers that are attached to them.
+    pub ssh: Option<Vec<Spanned<String>>>,
+}
+
+/// `[architectures.<name>]` of `site.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawOverride {
+    /// `[architectures.<name>.networks.<network>]`: replaced key by key.
+    #[serde(default)]
+    pub networks: Named<RawNetworkChange>,
+    /// `[architectures.<name>.addresses.<server>.<network>]`.
+    #[serde(default)]
+    pub addresses: Named<Named<RawAddresses>>,
+    /// `[architectures.<name>.floating.<floating>]`.
+    #[serde(default)]
+    pub floating: Named<RawAddresses>,
+}
+
+/// As `[networks.<name>]`, all optional.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawNetworkChange {
+    pub v4: Option<Spanned<Prefix>>,
+    pub v6: Option<Spanned<Prefix>>,
+    pub gateway_v4: Option<Spanned<Ipv4Addr>>,
+    pub gateway_v6: Option<Spanned<Ipv6Addr>>,
+    pub mtu: Option<u16>,
+}

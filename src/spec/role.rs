@@ -1,0 +1,285 @@
+//! `roles/<name>.toml`: what a building block of a server is made of.
+//!
+//! One set of types serves as written form and as model; the few values that are
+//! checked against an architecture keep their span in `RawRole`.
+
+use super::model::Purpose;
+use super::units::Mode;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// A role as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawRole {
+    /// One line that says what the role does.
+    pub description: String,
+    /// Debian packages that are asked for by name.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Networks that a server with this role must be attached to.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// System users that the packages create.
+    #[serde(default)]
+    pub users: Vec<String>,
+    /// System groups that the packages create.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// `[[units]]`: what is started at boot.
+    #[serde(default)]
+    pub units: Vec<Unit>,
+    /// Units that can never start.
+    #[serde(default)]
+    pub masks: Vec<String>,
+    /// `[[ports]]`: what listens.
+    #[serde(default)]
+    pub ports: Vec<Spanned<Port>>,
+    /// The folder below `overlays/`; the role's name if such a folder exists.
+    pub overlay: Option<Spanned<String>>,
+    /// `[modes]`: modes of overlay files that are neither 0644 nor 0755.
+    #[serde(default)]
+    pub modes: BTreeMap<Spanned<String>, Mode>,
+    /// `[links]`: symbolic links, path to target.
+    #[serde(default)]
+    pub links: BTreeMap<Spanned<String>, String>,
+    /// `[munin]`: plugin links of this role, name to plugin, for servers that are `monitored`.
+    #[serde(default)]
+    pub munin: BTreeMap<String, String>,
+    /// Paths below /var that belong to the slot: read-only, new with every update.
+    #[serde(default)]
+    pub slot_var: Vec<String>,
+    /// `[[credentials]]`: secrets and facts of the machine.
+    #[serde(default)]
+    pub credentials: Vec<Spanned<Credential>>,
+    /// `[[validators]]`: programs that judge the configuration at build time.
+    #[serde(default)]
+    pub validators: Vec<Validator>,
+    /// `[[checks]]`: programs that judge a booted server.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Role {
+    /// `web`.
+    pub name: String,
+    /// One line.
+    pub description: String,
+    /// Debian packages that are asked for by name.
+    pub packages: Vec<String>,
+    /// Networks that it needs.
+    pub needs: Vec<String>,
+    /// System users that the packages create.
+    pub users: Vec<String>,
+    /// System groups that the packages create.
+    pub groups: Vec<String>,
+    /// What is started at boot.
+    pub units: Vec<Unit>,
+    /// Units that can never start.
+    pub masks: Vec<String>,
+    /// What listens.
+    pub ports: Vec<Port>,
+    /// The folder below `overlays/`.
+    pub overlay: Option<String>,
+    /// Modes that are neither 0644 nor 0755, by path.
+    pub modes: BTreeMap<String, Mode>,
+    /// Symbolic links, path to target.
+    pub links: BTreeMap<String, String>,
+    /// Munin plugin links.
+    pub munin: BTreeMap<String, String>,
+    /// Paths below /var that belong to the slot.
+    pub slot_var: Vec<String>,
+    /// Secrets and facts of the machine.
+    pub credentials: Vec<Credential>,
+    /// Programs that judge the configuration at build time.
+    pub validators: Vec<Validator>,
+    /// Programs that judge a booted server.
+    pub checks: Vec<Check>,
+}
+
+/// A unit that is started at boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Unit {
+    /// `nginx.service`.
+    pub name: String,
+    /// Which units pull it in, as in its `[Install]` section.
+    #[serde(default = "multi_user")]
+    pub wanted_by: Vec<String>,
+    /// Other names, as in its `[Install]` section.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+fn multi_user() -> Vec<String> {
+    vec!["multi-user.target".to_owned()]
+}
+
+/// Something that listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Port {
+    /// The name by which templates find its addresses: `http`.
+    pub name: String,
+    /// The number; VRRP has none.
+    #[serde(default)]
+    pub number: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Who may reach it; no one beyond the server itself, if empty.
+    #[serde(default)]
+    pub from: Vec<From>,
+    /// Only in architectures in which some server has this role.
+    pub with_role: Option<String>,
+    /// Only in architectures in which no server has this role.
+    pub without_role: Option<String>,
+}
+
+/// A protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// VRRP, protocol 112.
+    Vrrp,
+}
+
+/// Where a port listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bind {
+    /// On every address.
+    All,
+    /// On the loopback.
+    Loopback,
+    /// On the server's addresses in the networks that offer SSH.
+    Access,
+    /// On the server's addresses in a network.
+    Network(String),
+    /// On the floating addresses with a purpose.
+    Floating(Purpose),
+}
+
+/// Who may reach a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// Everyone.
+    Any,
+    /// Everyone in the networks that offer SSH.
+    Access,
+    /// The other servers that have the port's own role.
+    Peers,
+    /// Everyone in a network.
+    Network(String),
+    /// The servers that have a role.
+    Role(String),
+    /// One server.
+    Server(String),
+}
+
+/// A secret, or a fact of one machine: a systemd credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Credential {
+    /// The credential's name; `{network}` stands for each of the server's networks.
+    pub name: String,
+    /// How `imagebuild seed` makes it.
+    pub kind: Kind,
+    /// Whether all servers of an architecture share it.
+    pub scope: Scope,
+    /// One line for the console of a machine that lacks it.
+    pub purpose: String,
+    /// Where it is copied at boot.
+    pub install: Option<Install>,
+    /// Units that are skipped without it.
+    #[serde(default)]
+    pub needed_by: Vec<String>,
+    /// Whether a machine is complete without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// How `imagebuild seed` makes a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An OpenSSH private key, ed25519.
+    SshHostKey,
+    /// Random letters and digits.
+    Password,
+    /// A crypt(3) hash of a password that the user is shown once.
+    PasswordHash,
+    /// An htpasswd line for munin's pages.
+    MuninHtpasswd,
+    /// A certificate with its key, PEM, self-signed until the user brings one.
+    TlsSelfSigned,
+    /// A MAC address, given by the user.
+    MacAddress,
+    /// A number, given by whoever needs it.
+    Number,
+    /// Text, given by the user.
+    Text,
+}
+
+/// Who shares a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Each server has its own.
+    Server,
+    /// All servers of the architecture have the same.
+    Architecture,
+}
+
+/// Where a credential is copied at boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Install {
+    /// The file.
+    pub path: String,
+    /// Its owner.
+    pub owner: String,
+    /// Its group.
+    pub group: String,
+    /// Its mode.
+    pub mode: Mode,
+}
+
+/// A program that judges the configuration, run inside the finished root with the
+/// server's links and addresses and throw-away credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Validator {
+    /// `nginx -t` and its like; must end with exit code 0.
+    pub argv: Vec<String>,
+    /// Commands run first (their exit codes count too).
+    #[serde(default)]
+    pub prepare: Vec<Vec<String>>,
+    /// Standard input.
+    #[serde(default)]
+    pub stdin: String,
+    /// Files of the image that it judges, for the error and for when to run again.
+    pub covers: Vec<String>,
+}
+
+/// A program that judges a booted server; a new slot is good once all of them are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Check {
+    /// What it proves.
+    pub name: String,
+    /// Must end with exit code 0.
+    pub argv: Vec<String>,
+    /// Credentials without which the check does not count.
+    #[serde(default)]
+    pub credentials: Vec<String>,
+}

@@ -1,0 +1,140 @@
+//! Checks of a role by itself: its overlay exists, what it names exists.
+
+use super::role::{From, Port, Protocol, RawRole, Role};
+use super::source::Sources;
+use super::tree::Tree;
+use crate::error::{Error, Result};
+use crate::names;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+
+/// Where the parts of a role stand, for errors that an architecture brings out.
+#[derive(Debug, Default)]
+pub(crate) struct RoleSpans {
+    /// One for each port.
+    pub(crate) ports: Vec<Range<usize>>,
+    /// One for each credential.
+    pub(crate) credentials: Vec<Range<usize>>,
+    /// One for each link, by path.
+    pub(crate) links: BTreeMap<String, Range<usize>>,
+}
+
+/// Checks `raw`, the role `name` among the roles `known`.
+pub(crate) fn role(
+    name: &str,
+    raw: RawRole,
+    known: &[String],
+    tree: &Tree,
+    sources: &Sources,
+) -> Result<(Role, RoleSpans)> {
+    let overlay = overlay(name, raw.overlay.as_ref(), tree, sources)?;
+    for path in raw.modes.keys() {
+        check_mode(path, overlay.as_deref(), tree, sources)?;
+    }
+    for port in &raw.ports {
+        check_port(port, known, sources)?;
+    }
+    for path in raw.links.keys().filter(|path| !path.get_ref().starts_with('/')) {
+        return Err(sources.error(path.span(), "a link's path must begin with `/`"));
+    }
+    let spans = RoleSpans {
+        ports: raw.ports.iter().map(Spanned::span).collect(),
+        credentials: raw.credentials.iter().map(Spanned::span).collect(),
+        links: raw.links.keys().map(|key| (key.get_ref().clone(), key.span())).collect(),
+    };
+    Ok((checked(name, raw, overlay), spans))
+}
+
+fn checked(name: &str, raw: RawRole, overlay: Option<String>) -> Role {
+    Role {
+        name: name.to_owned(),
+        description: raw.description,
+        packages: raw.packages,
+        needs: raw.needs,
+        users: raw.users,
+        groups: raw.groups,
+        units: raw.units,
+        masks: raw.masks,
+        ports: raw.ports.into_iter().map(Spanned::into_inner).collect(),
+        overlay,
+        modes: raw.modes.into_iter().map(|(key, mode)| (key.into_inner(), mode)).collect(),
+        links: raw.links.into_iter().map(|(key, target)| (key.into_inner(), target)).collect(),
+        munin: raw.munin,
+        slot_var: raw.slot_var,
+        credentials: raw.credentials.into_iter().map(Spanned::into_inner).collect(),
+        validators: raw.validators,
+        checks: raw.checks,
+    }
+}
+
+fn overlay(
+    name: &str,
+    written: Option<&Spanned<String>>,
+    tree: &Tree,
+    sources: &Sources,
+) -> Result<Option<String>> {
+    let folder = written.map_or(name, |written| written.get_ref());
+    let exists = tree.below(&format!("overlays/{folder}")).next().is_some();
+    match written {
+        Some(written) if !exists => {
+            let known: Vec<&str> = tree
+                .below("overlays")
+                .filter_map(|(path, _)| Some(path.split_once('/')?.0))
+                .collect();
+            let error =
+                sources.error(written.span(), format!("there is no folder overlays/{folder}"));
+            let near = names::nearest(folder, dedup(known));
+            Err(match near.first() {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("make the folder with a file in it, or leave `overlay` out"),
+            })
+        }
+        _ => Ok(exists.then(|| folder.to_owned())),
+    }
+}
+
+fn dedup(mut names: Vec<&str>) -> Vec<&str> {
+    names.dedup();
+    names
+}
+
+fn check_mode(
+    path: &Spanned<String>,
+    overlay: Option<&str>,
+    tree: &Tree,
+    sources: &Sources,
+) -> Result<()> {
+    let at = |ending| overlay.map(|folder| format!("overlays/{folder}{}{ending}", path.get_ref()));
+    let found = [at(""), at(".j2")].into_iter().flatten().any(|path| tree.get(&path).is_some());
+    if found {
+        return Ok(());
+    }
+    let message = format!("`{}` is not a file of this role's overlay", path.get_ref());
+    Err(sources.error(path.span(), message).hint("write the path as on the server: /etc/..."))
+}
+
+fn check_port(port: &Spanned<Port>, known: &[String], sources: &Sources) -> Result<()> {
+    let inner = port.get_ref();
+    let in_from = inner.from.iter().filter_map(|from| match from {
+        From::Role(role) => Some(role),
+        From::Any | From::Access | From::Peers | From::Network(_) | From::Server(_) => None,
+    });
+    for role in in_from.chain(&inner.with_role).chain(&inner.without_role) {
+        if !known.contains(role) {
+            return Err(unknown_role(sources.error(port.span(), ""), role, known));
+        }
+    }
+    if (inner.number == 0) != (inner.protocol == Protocol::Vrrp) {
+        let message = format!("the port `{}` must have a number, and vrrp none", inner.name);
+        return Err(sources.error(port.span(), message));
+    }
+    Ok(())
+}
+
+/// Completes `error` for a role that does not exist.
+pub(crate) fn unknown_role(error: Error, role: &str, known: &[String]) -> Error {
+    error
+        .context(format!("there is no role `{role}`"))
+        .hint(names::suggest(role, known.iter().map(String::as_str)))
+}

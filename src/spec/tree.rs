@@ -1,0 +1,136 @@
+//! The project's files as one value: path -> content.
+//!
+//! Everything after this works on that value, so that a project folder on disk,
+//! the copy inside the binary and a test's handful of lines are the same thing.
+
+use super::embedded;
+use crate::error::{Error, Result};
+use crate::fs;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The folders of a project that belong to the spec.
+const FOLDERS: [&str; 3] = ["roles", "images", "overlays"];
+/// The user's own file.
+const SITE: &str = "site.toml";
+
+/// One file of the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Whether it is a program: executable on disk, or a script by its first line.
+    pub executable: bool,
+}
+
+/// The project's files, by path with `/` below the project's folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree(BTreeMap<String, TreeFile>);
+
+impl Tree {
+    /// The copy inside the binary.
+    pub fn embedded() -> Tree {
+        let mut tree = Tree::default();
+        for (path, content) in embedded::FILES {
+            tree.insert(*path, *content);
+        }
+        tree
+    }
+
+    /// The files below `project`. A folder of the spec that the project lacks
+    /// (a project of only a `site.toml`, or of one role more) is filled up from
+    /// the copy inside the binary, file by file.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is neither a file nor a folder.
+    pub fn read(project: &Path) -> Result<Tree> {
+        let own_checkout = FOLDERS.iter().all(|folder| project.join(folder).is_dir());
+        let mut tree = if own_checkout { Tree::default() } else { Tree::embedded() };
+        for folder in FOLDERS.iter().filter(|folder| project.join(folder).is_dir()) {
+            tree.read_folder(project, folder)?;
+        }
+        let site = project.join(SITE);
+        if site.is_file() {
+            tree.insert(SITE, fs::read(&site)?);
+        }
+        Ok(tree)
+    }
+
+    fn read_folder(&mut self, project: &Path, folder: &str) -> Result<()> {
+        for entry in walkdir::WalkDir::new(project.join(folder)).sort_by_file_name() {
+            let entry = entry.map_err(|cause| {
+                Error::input(format!("cannot read the project's {folder}/: {cause}"))
+            })?;
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let path = relative(project, entry.path())?;
+            if !entry.file_type().is_file() {
+                return Err(Error::input(format!("{path} is not a plain file"))
+                    .hint("symbolic links of an image are written in its role, under `[links]`"));
+            }
+            self.insert(&path, fs::read(entry.path())?);
+            let mode = entry.metadata().map(|data| data.permissions().mode()).unwrap_or_default();
+            if let Some(file) = self.0.get_mut(&path) {
+                file.executable |= mode & 0o100 != 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds or replaces a file; a script (`#!`) is executable.
+    pub fn insert(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        let content = content.into();
+        let executable = content.starts_with(b"#!");
+        self.0.insert(path.into(), TreeFile { content, executable });
+    }
+
+    /// The file at `path`.
+    pub fn get(&self, path: &str) -> Option<&TreeFile> {
+        self.0.get(path)
+    }
+
+    /// The files below `folder`, with their paths below it, sorted.
+    pub fn below<'a>(
+        &'a self,
+        folder: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a TreeFile)> + 'a {
+        self.0.iter().filter_map(move |(path, file)| {
+            Some((path.strip_prefix(folder)?.strip_prefix('/')?, file))
+        })
+    }
+}
+
+fn relative(project: &Path, path: &Path) -> Result<String> {
+    let below = path.strip_prefix(project).unwrap_or(path);
+    below.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::input(format!("{} is not a UTF-8 name", path.display())).hint("rename the file")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_in_the_binary_is_the_checkout() {
+        let disk = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let embedded = Tree::embedded();
+        let lines: Vec<String> = (disk.0.keys().filter(|path| *path != SITE))
+            .map(|path| format!("    \"{path}\","))
+            .collect();
+        let same = disk.0.iter().filter(|(path, _)| *path != SITE).eq(embedded.0.iter());
+        assert!(same, "src/spec/embedded.rs must list:\n{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn below_is_a_folder_not_a_prefix() {
+        let mut tree = Tree::default();
+        tree.insert("overlays/web/a", "");
+        tree.insert("overlays/website/b", "#!/bin/sh\n");
+        let below: Vec<&str> = tree.below("overlays/web").map(|(path, _)| path).collect();
+        assert_eq!(below, ["a"]);
+        assert!(tree.get("overlays/website/b").unwrap().executable);
+    }
+}

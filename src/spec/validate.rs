@@ -1,0 +1,298 @@
+//! Checks of one architecture: names resolve, addresses fit, nothing is taken twice.
+
+use super::load::Surroundings;
+use super::model::{
+    Addresses, Architecture, Endpoints, Floating, Network, Server, Target, Timers, Via,
+};
+use super::overrides::unknown;
+use super::raw::{Named, RawArchitecture, RawFloating, RawNetwork, RawTimers};
+use super::units::Prefix;
+use super::validate_server;
+use crate::error::Result;
+use crate::names;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+use toml::Spanned;
+
+/// Turns `raw`, the architecture `name`, into its checked form.
+pub(crate) fn architecture(
+    name: &str,
+    raw: &RawArchitecture,
+    around: &Surroundings<'_>,
+) -> Result<Architecture> {
+    let networks = networks(raw, around)?;
+    addresses_are_unique(raw, around)?;
+    let mut servers = BTreeMap::new();
+    for (server_name, raw_server) in &raw.servers {
+        check_name("server", server_name, around)?;
+        let server: Server =
+            validate_server::server(name, server_name, raw_server, raw, &networks, around)?;
+        servers.insert(server.name.clone(), server);
+    }
+    let architecture = Architecture {
+        name: name.to_owned(),
+        title: raw.title.clone(),
+        floating: floating_addresses(raw, &networks, &servers, around)?,
+        endpoints: endpoints(raw, around)?,
+        admin: raw.access.admin.clone(),
+        dns: raw.dns.clone(),
+        ntp: raw.ntp.clone(),
+        timers: timers(raw.timers),
+        networks,
+        servers,
+    };
+    validate_server::nothing_is_taken_twice(&architecture, around)?;
+    Ok(architecture)
+}
+
+/// Server and network names become host names and file names.
+fn check_name(what: &str, name: &Spanned<String>, around: &Surroundings<'_>) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let begins = name.get_ref().starts_with(|c: char| c.is_ascii_lowercase());
+    if begins && name.get_ref().chars().all(plain) && name.get_ref().len() <= 40 {
+        return Ok(());
+    }
+    let message = format!("`{}` is not a name for a {what}", name.get_ref());
+    Err(around.sources.error(name.span(), message).hint("use a-z, 0-9 and `-`, a letter first"))
+}
+
+fn networks(raw: &RawArchitecture, around: &Surroundings<'_>) -> Result<BTreeMap<String, Network>> {
+    let mut checked = BTreeMap::new();
+    let mut interfaces: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, network) in &raw.networks {
+        check_name("network", name, around)?;
+        check_interface(&network.interface, around)?;
+        if let Some(other) = interfaces.insert(network.interface.get_ref(), name.get_ref()) {
+            let message =
+                format!("`{}` is the network {other} already", network.interface.get_ref());
+            return Err(around.sources.error(network.interface.span(), message));
+        }
+        checked.insert(name.get_ref().clone(), one_network(name.get_ref(), network, around)?);
+    }
+    Ok(checked)
+}
+
+/// The kernel's own names: the command line turns predictable names off.
+fn check_interface(interface: &Spanned<String>, around: &Surroundings<'_>) -> Result<()> {
+    let number = interface.get_ref().strip_prefix("eth").unwrap_or("");
+    if number.len() == 1 && number.chars().all(|c| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    let message = format!("`{}` is not an interface name", interface.get_ref());
+    Err(around.sources.error(interface.span(), message).hint("use eth0 to eth9"))
+}
+
+fn one_network(name: &str, raw: &RawNetwork, around: &Surroundings<'_>) -> Result<Network> {
+    for (prefix, want_v4) in [(&raw.v4, true), (&raw.v6, false)] {
+        if prefix.get_ref().address.is_ipv4() != want_v4 {
+            let message = format!("`{}` is of the other IP version", prefix.get_ref());
+            return Err(around.sources.error(prefix.span(), message));
+        }
+    }
+    if let Some(gateway) = &raw.gateway_v4 {
+        inside(v4(gateway), gateway.span(), raw.v4.get_ref(), name, around)?;
+    }
+    if let Some(gateway) = raw.gateway_v6.as_ref().filter(|g| !g.get_ref().is_unicast_link_local())
+    {
+        inside(v6(gateway), gateway.span(), raw.v6.get_ref(), name, around)?;
+    }
+    Ok(Network {
+        name: name.to_owned(),
+        interface: raw.interface.get_ref().clone(),
+        v4: *raw.v4.get_ref(),
+        v6: *raw.v6.get_ref(),
+        gateway_v4: raw.gateway_v4.as_ref().map(|gateway| *gateway.get_ref()),
+        gateway_v6: raw.gateway_v6.as_ref().map(|gateway| *gateway.get_ref()),
+        mtu: raw.mtu,
+    })
+}
+
+fn v4(address: &Spanned<Ipv4Addr>) -> IpAddr {
+    (*address.get_ref()).into()
+}
+
+fn v6(address: &Spanned<Ipv6Addr>) -> IpAddr {
+    (*address.get_ref()).into()
+}
+
+/// That an address written at `span` is one of a network's.
+fn inside(
+    address: IpAddr,
+    span: Range<usize>,
+    prefix: &Prefix,
+    network: &str,
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    if prefix.contains(address) {
+        return Ok(());
+    }
+    let message = format!("{address} is outside the network {network}");
+    Err(around.sources.error(span, message).hint(format!("{network} is {prefix}")))
+}
+
+/// The pair of addresses, both inside `network`.
+pub(crate) fn pair(
+    ours: (&Spanned<Ipv4Addr>, &Spanned<Ipv6Addr>),
+    network: &Network,
+    around: &Surroundings<'_>,
+) -> Result<Addresses> {
+    inside(v4(ours.0), ours.0.span(), &network.v4, &network.name, around)?;
+    inside(v6(ours.1), ours.1.span(), &network.v6, &network.name, around)?;
+    Ok(Addresses { v4: *ours.0.get_ref(), v6: *ours.1.get_ref() })
+}
+
+fn addresses_are_unique(raw: &RawArchitecture, around: &Surroundings<'_>) -> Result<()> {
+    let mut all: Vec<(IpAddr, Range<usize>, String)> = Vec::new();
+    for (name, network) in &raw.networks {
+        let whose = format!("{}'s gateway", name.get_ref());
+        all.extend(network.gateway_v4.iter().map(|g| (v4(g), g.span(), whose.clone())));
+        // A link-local gateway may be the same on every link.
+        let global = network.gateway_v6.iter().filter(|g| !g.get_ref().is_unicast_link_local());
+        all.extend(global.map(|g| (v6(g), g.span(), whose.clone())));
+    }
+    for (name, server) in &raw.servers {
+        for (network, pair) in &server.addresses {
+            let whose = format!("{} in the network {}", name.get_ref(), network.get_ref());
+            all.push((v4(&pair.v4), pair.v4.span(), whose.clone()));
+            all.push((v6(&pair.v6), pair.v6.span(), whose));
+        }
+    }
+    for (name, floating) in &raw.floating {
+        let whose = format!("the floating address {}", name.get_ref());
+        all.push((v4(&floating.v4), floating.v4.span(), whose.clone()));
+        all.push((v6(&floating.v6), floating.v6.span(), whose));
+    }
+    all.sort_by_key(|(_, span, _)| span.start);
+    let mut seen: BTreeMap<IpAddr, String> = BTreeMap::new();
+    for (address, span, whose) in all {
+        if let Some(other) = seen.insert(address, whose) {
+            let message = format!("{address} is taken already");
+            return Err(around.sources.error(span, message).hint(format!("it belongs to {other}")));
+        }
+    }
+    Ok(())
+}
+
+fn floating_addresses(
+    raw: &RawArchitecture,
+    networks: &BTreeMap<String, Network>,
+    servers: &BTreeMap<String, Server>,
+    around: &Surroundings<'_>,
+) -> Result<BTreeMap<String, Floating>> {
+    let mut checked: BTreeMap<String, Floating> = BTreeMap::new();
+    for (name, floating) in &raw.floating {
+        check_name("floating address", name, around)?;
+        let network = look_up("network", &floating.network, networks, around)?;
+        for server in floating.holders.iter().chain(&floating.real_servers) {
+            attached(server, network, servers, around)?;
+        }
+        let router = floating.router_id.get_ref();
+        let near = |other: &&Floating| other.router_id.abs_diff(*router) < 2;
+        if let Some(other) = checked.values().find(near) {
+            let message = format!("the router numbers {router} and {router}+1 are not free");
+            let hint = format!("{} has {} and the next", other.name, other.router_id);
+            return Err(around.sources.error(floating.router_id.span(), message).hint(hint));
+        }
+        checked.insert(name.get_ref().clone(), one_floating(name, floating, network, around)?);
+    }
+    Ok(checked)
+}
+
+fn one_floating(
+    name: &Spanned<String>,
+    raw: &RawFloating,
+    network: &Network,
+    around: &Surroundings<'_>,
+) -> Result<Floating> {
+    let router = *raw.router_id.get_ref();
+    if router == 0 || router == u8::MAX {
+        let message = "a router number is 1 to 254 (IPv6 takes the next one)";
+        return Err(around.sources.error(raw.router_id.span(), message));
+    }
+    if raw.holders.is_empty() || (raw.via == Via::DirectRouting) == raw.real_servers.is_empty() {
+        let message = format!("the floating address {} lacks servers", name.get_ref());
+        return Err(around.sources.error(name.span(), message).hint(
+            "`holders` must name at least one; `real-servers` goes with `via = \"direct-routing\"`",
+        ));
+    }
+    let names = |list: &[Spanned<String>]| list.iter().map(|s| s.get_ref().clone()).collect();
+    Ok(Floating {
+        name: name.get_ref().clone(),
+        network: network.name.clone(),
+        addresses: pair((&raw.v4, &raw.v6), network, around)?,
+        holders: names(&raw.holders),
+        purpose: raw.purpose,
+        router_id: router,
+        via: raw.via,
+        real_servers: names(&raw.real_servers),
+    })
+}
+
+fn attached(
+    server: &Spanned<String>,
+    network: &Network,
+    servers: &BTreeMap<String, Server>,
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    let found = look_up("server", server, servers, around)?;
+    if found.addresses.contains_key(&network.name) {
+        return Ok(());
+    }
+    let message = format!("{} is not in the network {}", found.name, network.name);
+    Err(around.sources.error(server.span(), message))
+}
+
+/// The entry of `among` that is called `name`.
+pub(crate) fn look_up<'a, T>(
+    what: &str,
+    name: &Spanned<String>,
+    among: &'a BTreeMap<String, T>,
+    around: &Surroundings<'_>,
+) -> Result<&'a T> {
+    among.get(name.get_ref()).ok_or_else(|| {
+        let known: Vec<String> = among.keys().cloned().collect();
+        unknown(what, name, &known, around.sources)
+    })
+}
+
+fn endpoints(raw: &RawArchitecture, around: &Surroundings<'_>) -> Result<Endpoints> {
+    let (reads, writes) = (&raw.endpoints.get_ref().reads, &raw.endpoints.get_ref().writes);
+    for target in reads.from.iter().chain(&writes.from) {
+        match target {
+            Target::Local => {}
+            Target::Server(name) => known_target("server", name, &raw.servers, raw, around)?,
+            Target::Floating(name) => {
+                known_target("floating address", name, &raw.floating, raw, around)?;
+            }
+        }
+    }
+    Ok(raw.endpoints.get_ref().clone())
+}
+
+fn known_target<T>(
+    what: &str,
+    name: &str,
+    among: &Named<T>,
+    raw: &RawArchitecture,
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    if among.keys().any(|key| key.get_ref() == name) {
+        return Ok(());
+    }
+    let known = among.keys().map(|key| key.get_ref().as_str());
+    Err(around
+        .sources
+        .error(raw.endpoints.span(), format!("there is no {what} `{name}` to reach a database at"))
+        .hint(names::suggest(name, known)))
+}
+
+fn timers(raw: RawTimers) -> Timers {
+    Timers {
+        vrrp_advert_ms: raw.vrrp_advert_ms.unwrap_or(250),
+        check_ms: raw.check_ms.unwrap_or(500),
+        check_fall: raw.check_fall.unwrap_or(2),
+        check_rise: raw.check_rise.unwrap_or(2),
+        connect_ms: raw.connect_ms.unwrap_or(1000),
+    }
+}

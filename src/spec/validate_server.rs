@@ -1,0 +1,265 @@
+//! Checks of one server: its roles, addresses and sizes; its ports and files have one owner.
+
+use super::load::Surroundings;
+use super::model::{Architecture, Data, DataDisk, Disk, Network, Server};
+use super::raw::{RawArchitecture, RawData, RawDisk, RawServer};
+use super::role::{Bind, Port, Role};
+use super::units::Size;
+use super::validate::{look_up, pair};
+use crate::error::Result;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+
+/// Turns `raw`, the server `name` of `architecture`, into its checked form.
+pub(crate) fn server(
+    architecture: &str,
+    name: &Spanned<String>,
+    raw: &RawServer,
+    whole: &RawArchitecture,
+    networks: &BTreeMap<String, Network>,
+    around: &Surroundings<'_>,
+) -> Result<Server> {
+    let mut addresses = BTreeMap::new();
+    for (network, own) in &raw.addresses {
+        let network = look_up("network", network, networks, around)?;
+        addresses.insert(network.name.clone(), pair((&own.v4, &own.v6), network, around)?);
+    }
+    let attached: Vec<&String> = addresses.keys().collect();
+    let roles = roles(raw, &attached, name.get_ref(), around)?;
+    let data = raw.data.as_ref().map(|data| data_volume(data, around)).transpose()?;
+    Ok(Server {
+        name: name.get_ref().clone(),
+        image_id: format!("{architecture}-{}", name.get_ref()),
+        image_version: around.site.version.clone(),
+        roles,
+        ssh: ssh(raw, whole, networks, &attached, around)?,
+        server_id: server_id(name, raw, whole, around)?,
+        disk: disk(raw, whole, data.as_ref(), around)?,
+        data,
+        addresses,
+    })
+}
+
+fn roles(
+    raw: &RawServer,
+    attached: &[&String],
+    server: &str,
+    around: &Surroundings<'_>,
+) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for name in &raw.roles {
+        let Some(role) = around.roles.get(name.get_ref()) else {
+            let known: Vec<String> = around.roles.keys().cloned().collect();
+            let message = format!("there is no role `{}`", name.get_ref());
+            let hint = crate::names::suggest(name.get_ref(), known.iter().map(String::as_str));
+            return Err(around.sources.error(name.span(), message).hint(hint));
+        };
+        if names.contains(name.get_ref()) {
+            let message = format!("the role `{}` stands here twice", name.get_ref());
+            return Err(around.sources.error(name.span(), message));
+        }
+        if let Some(lacking) = role.needs.iter().find(|need| !attached.contains(need)) {
+            let message = format!("the role `{}` needs the network {lacking}", role.name);
+            let hint = format!("give {server} an address: [servers.{server}.addresses.{lacking}]");
+            return Err(around.sources.error(name.span(), message).hint(hint));
+        }
+        names.push(name.get_ref().clone());
+    }
+    Ok(names)
+}
+
+/// A server's own list must fit; the architecture's counts as far as it is attached.
+fn ssh(
+    raw: &RawServer,
+    whole: &RawArchitecture,
+    networks: &BTreeMap<String, Network>,
+    attached: &[&String],
+    around: &Surroundings<'_>,
+) -> Result<Vec<String>> {
+    for network in raw.ssh.iter().flatten().chain(&whole.access.ssh) {
+        look_up("network", network, networks, around)?;
+    }
+    let own = raw.ssh.iter().flatten();
+    if let Some(other) = own.clone().find(|network| !attached.contains(&network.get_ref())) {
+        let message = format!("this server is not in the network {}", other.get_ref());
+        return Err(around.sources.error(other.span(), message));
+    }
+    let list = raw.ssh.as_ref().unwrap_or(&whole.access.ssh);
+    let names = list.iter().map(Spanned::get_ref);
+    Ok(names.filter(|network| attached.contains(network)).cloned().collect())
+}
+
+fn server_id(
+    name: &Spanned<String>,
+    raw: &RawServer,
+    whole: &RawArchitecture,
+    around: &Surroundings<'_>,
+) -> Result<Option<u32>> {
+    let Some(id) = &raw.server_id else { return Ok(None) };
+    let same = whole.servers.iter().find(|(other, server)| {
+        *other < name && server.server_id.as_ref().map(Spanned::get_ref) == Some(id.get_ref())
+    });
+    match same {
+        Some((other, _)) => {
+            let message =
+                format!("the server-id {} is {}'s already", id.get_ref(), other.get_ref());
+            Err(around.sources.error(id.span(), message))
+        }
+        None => Ok(Some(*id.get_ref())),
+    }
+}
+
+fn disk(
+    raw: &RawServer,
+    whole: &RawArchitecture,
+    data: Option<&Data>,
+    around: &Surroundings<'_>,
+) -> Result<Disk> {
+    let own = raw.disk.as_ref().map(Spanned::get_ref);
+    let base: &RawDisk = whole.disk.get_ref();
+    let disk = Disk {
+        esp: own.and_then(|own| own.esp).unwrap_or(base.esp),
+        packages: own.and_then(|own| own.packages).unwrap_or(base.packages),
+        configuration: own.and_then(|own| own.configuration).unwrap_or(base.configuration),
+        seed: own.and_then(|own| own.seed).unwrap_or(base.seed),
+        state: own.and_then(|own| own.state).unwrap_or(base.state),
+        smallest: own.and_then(|own| own.smallest).unwrap_or(base.smallest),
+    };
+    if disk.needed(data) <= disk.smallest.bytes() {
+        return Ok(disk);
+    }
+    let span = raw.disk.as_ref().map_or(whole.disk.span(), Spanned::span);
+    let needed = Size(disk.needed(data).next_multiple_of(Size::MIB));
+    let message = format!("the partitions need {needed}, the disk has {}", disk.smallest);
+    Err(around.sources.error(span, message).hint(
+        "make `smallest` larger; both slots count, so packages and configuration count twice",
+    ))
+}
+
+fn data_volume(raw: &Spanned<RawData>, around: &Surroundings<'_>) -> Result<Data> {
+    let RawData { disk, smallest } = raw.get_ref();
+    let disk = match disk.as_str() {
+        "rest" => DataDisk::Rest,
+        path if path.starts_with("/dev/") => DataDisk::Second(path.to_owned()),
+        other => {
+            let message = format!("`{other}` is neither `rest` nor a disk such as /dev/vdb");
+            return Err(around.sources.error(raw.span(), message));
+        }
+    };
+    Ok(Data { disk, smallest: *smallest })
+}
+
+/// That no two roles of a server want one port, one file or one credential's name.
+pub(crate) fn nothing_is_taken_twice(
+    architecture: &Architecture,
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    for server in architecture.servers.values() {
+        let roles: Vec<&Role> =
+            server.roles.iter().filter_map(|name| around.roles.get(name)).collect();
+        ports(architecture, server, &roles, around)?;
+        files(server, &roles, around)?;
+        credentials(&roles, around)?;
+    }
+    Ok(())
+}
+
+/// Whether a port is there in this architecture.
+pub(crate) fn applies(port: &Port, architecture: &Architecture) -> bool {
+    let some_has = |role: &String| architecture.with_role(role).next().is_some();
+    port.with_role.as_ref().is_none_or(some_has)
+        && !port.without_role.as_ref().is_some_and(some_has)
+}
+
+fn overlaps(one: &Bind, other: &Bind, server: &Server) -> bool {
+    let networks = |bind: &Bind| match bind {
+        Bind::All => server.addresses.keys().cloned().collect(),
+        Bind::Access => server.ssh.clone(),
+        Bind::Network(network) => vec![network.clone()],
+        Bind::Loopback | Bind::Floating(_) => Vec::new(),
+    };
+    let (ours, theirs) = (networks(one), networks(other));
+    *one == Bind::All
+        || *other == Bind::All
+        || one == other
+        || ours.iter().any(|network| theirs.contains(network))
+}
+
+fn ports(
+    architecture: &Architecture,
+    server: &Server,
+    roles: &[&Role],
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    let mut seen: Vec<(&Role, &Port)> = Vec::new();
+    for role in roles {
+        for (index, port) in role.ports.iter().enumerate() {
+            if !applies(port, architecture) {
+                continue;
+            }
+            let same = seen.iter().find(|(_, other)| {
+                (other.number, other.protocol) == (port.number, port.protocol)
+                    && overlaps(&other.bind, &port.bind, server)
+            });
+            let span = || around.spans[&role.name].ports[index].clone();
+            if let Some((other, _)) = same {
+                let message = format!("port {} of {} is taken twice", port.number, server.image_id);
+                let hint = format!("the role `{}` wants it too, on the same address", other.name);
+                return Err(around.sources.error(span(), message).hint(hint));
+            }
+            seen.push((role, port));
+        }
+    }
+    Ok(())
+}
+
+/// Where the files and links of a role go, with the span of those that have one.
+fn paths(role: &Role, around: &Surroundings<'_>) -> Vec<(String, Option<Range<usize>>)> {
+    let folder = role.overlay.as_ref().map(|overlay| format!("overlays/{overlay}"));
+    let files = folder.iter().flat_map(|folder| around.tree.below(folder));
+    let files =
+        files.map(|(path, _)| (format!("/{}", path.strip_suffix(".j2").unwrap_or(path)), None));
+    let links = around.spans[&role.name].links.iter();
+    files.chain(links.map(|(path, span)| (path.clone(), Some(span.clone())))).collect()
+}
+
+fn files(server: &Server, roles: &[&Role], around: &Surroundings<'_>) -> Result<()> {
+    let mut seen: BTreeMap<String, &Role> = BTreeMap::new();
+    for role in roles {
+        for (path, span) in paths(role, around) {
+            let message = format!("two roles of {} bring {path}: `{}`", server.image_id, role.name);
+            let Some(other) = seen.insert(path, role) else { continue };
+            let message = format!("{message} and `{}`", other.name);
+            let error = match span {
+                Some(span) => around.sources.error(span, message),
+                None => crate::error::Error::input(message),
+            };
+            return Err(error.hint(
+                "keep it in one of the overlays, or use a drop-in file with another name in each",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn credentials(roles: &[&Role], around: &Surroundings<'_>) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for role in roles {
+        for (index, credential) in role.credentials.iter().enumerate() {
+            let what = (credential.kind, credential.scope);
+            let Some((other, before)) = seen.insert(&credential.name, (role, what)) else {
+                continue;
+            };
+            if before != what {
+                let message = format!(
+                    "the credential `{}` has another kind or scope in the role `{}`",
+                    credential.name, other.name
+                );
+                let span = around.spans[&role.name].credentials[index].clone();
+                return Err(around.sources.error(span, message));
+            }
+        }
+    }
+    Ok(())
+}
