@@ -8,5 +8,6 @@
 pub mod error;
 pub mod exec;
 pub mod fs;
+pub mod lock;
 pub mod names;
 pub mod progress;
