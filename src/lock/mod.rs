@@ -6,4 +6,7 @@ pub mod depends;
 pub mod openpgp;
 pub mod packages;
 pub mod release;
+pub mod resolver;
+mod solver;
+pub mod universe;
 pub mod version;

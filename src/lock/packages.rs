@@ -109,6 +109,11 @@ impl Index {
         self.entries.iter().map(|(_, name)| &self.text[name.clone()])
     }
 
+    /// The name of an entry's package.
+    pub(super) fn name(&self, entry: usize) -> &str {
+        &self.text[self.entries[entry].1.clone()]
+    }
+
     /// The whole text.
     pub(super) fn text(&self) -> &str {
         &self.text
