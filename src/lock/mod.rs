@@ -1,8 +1,13 @@
 //! lock
 
+pub mod ar;
+pub mod archives;
+pub mod builtin;
 pub mod control;
 pub mod date;
 pub mod depends;
+pub mod fetch;
+pub mod mirror;
 pub mod openpgp;
 pub mod packages;
 pub mod release;

@@ -17,7 +17,7 @@ use std::rc::Rc;
 #[derive(Debug, Clone)]
 pub(super) enum Blame {
     /// A group that nothing satisfies.
-    Unsatisfied(Group),
+    Unsatisfied,
     /// Another package that it may not be beside.
     Conflict(String),
 }
@@ -241,7 +241,7 @@ impl<'u, 'a> Solver<'u, 'a> {
             if self.is_satisfied(group)? {
                 failed |= protect && !self.protect_only_solution(group)?;
             } else if !self.install_one_of(package, group, protect)? {
-                self.blame.insert(package.name.clone(), Blame::Unsatisfied((*group).clone()));
+                self.blame.insert(package.name.clone(), Blame::Unsatisfied);
                 failed = true;
                 if !protect && !from_user {
                     return Ok(false);
