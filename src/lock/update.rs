@@ -187,12 +187,17 @@ fn resolve_sets(
     loose: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Answer>, Unresolvable> {
     let mut answers = BTreeMap::new();
+    let mut moved = loose.clone();
+    for locked in old.packages.values().filter(|locked| locked.archive == BUILT_IN) {
+        let now = universe.candidate(&locked.name)?;
+        if now.is_none_or(|package| package.sha256 != locked.sha256) {
+            moved.insert(locked.name.clone());
+        }
+    }
     for (name, wanted) in &requests.sets {
         let stays = |set: &&Set| {
             let names = &set.packages;
-            let built_in = |name: &String| old.packages[name].archive == BUILT_IN;
-            set.requests == *wanted
-                && !names.iter().any(|name| loose.contains(name) || built_in(name))
+            set.requests == *wanted && !names.iter().any(|name| moved.contains(name))
         };
         let answer = match old.sets.get(name).filter(stays) {
             Some(set) => Answer::Kept(set.clone()),
