@@ -9,6 +9,7 @@ pub mod error;
 pub mod exec;
 pub mod fs;
 pub mod image;
+pub mod lock;
 pub mod names;
 pub mod plan;
 pub mod progress;

@@ -1,0 +1,157 @@
+//! The archives as they are now: verified Release files and Packages indexes.
+//!
+//! Order matters: nothing of an index is read before its digest is the one that a
+//! signed Release file names. Verified indexes are kept in the cache by digest.
+
+use super::builtin;
+use super::fetch::{Failure, Fetcher, Length};
+use super::mirror::{DEBIAN, Mirrors, SECURITY};
+use super::openpgp::TrustAnchors;
+use super::packages::{ARCHITECTURE, Index};
+use super::release::Release;
+use super::universe::Universe;
+use crate::error::{Error, Result};
+use crate::fs::{self, Sha256Digest};
+use crate::progress;
+use std::path::{Path, PathBuf};
+
+/// Archive id and suite of all that is installed from.
+pub const SUITES: [(&str, &str); 3] =
+    [(DEBIAN, "trixie"), (DEBIAN, "trixie-updates"), (SECURITY, "trixie-security")];
+
+/// Real ones have 0.2 MB.
+const LONGEST_RELEASE: u64 = 8 << 20;
+/// The text of Debian's main has 57 MB.
+const LONGEST_INDEX: u64 = 512 << 20;
+
+/// A suite that was read: what a lock records about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// The archive id.
+    pub archive: String,
+    /// The suite's code name.
+    pub suite: String,
+    /// The digest of its InRelease file.
+    pub inrelease: Sha256Digest,
+    /// The date in it, in seconds since 1970.
+    pub date: u64,
+}
+
+/// All indexes that packages are chosen from.
+#[derive(Debug)]
+pub struct Archives {
+    /// The suites, in the order of [`SUITES`].
+    pub suites: Vec<Suite>,
+    indexes: Vec<Index>,
+}
+
+impl Archives {
+    /// Fetches and verifies the indexes of all suites, as of `now`.
+    ///
+    /// # Errors
+    /// When a mirror cannot be reached, or a signature, a date or a digest is wrong.
+    pub fn load(
+        cache_dir: &Path,
+        mirrors: &Mirrors,
+        fetcher: &Fetcher,
+        anchors: &TrustAnchors,
+        now: u64,
+    ) -> Result<Archives> {
+        let folder = cache_dir.join("indexes");
+        fs::create_dir_all(&folder)?;
+        let mut suites = Vec::new();
+        let mut indexes = Vec::new();
+        for (archive, suite) in SUITES {
+            let source = Source { base: mirrors.base(archive), suite, fetcher, folder: &folder };
+            let release = source.release(anchors, now)?;
+            indexes.push(source.index(archive, &release)?);
+            let (inrelease, date) = (release.digest, release.date);
+            let (archive, suite) = (archive.to_owned(), suite.to_owned());
+            suites.push(Suite { archive, suite, inrelease, date });
+        }
+        let packages: usize = indexes.iter().map(|index| index.entries.len()).sum();
+        progress::step("read", format!("the indexes of {packages} packages"));
+        indexes.push(builtin::index()?);
+        Ok(Archives { suites, indexes })
+    }
+
+    /// The packages of all indexes, with what is built in.
+    pub fn universe(&self) -> Universe<'_> {
+        Universe::new(&self.indexes)
+    }
+
+    /// The names of the essential packages, which every system has, sorted.
+    ///
+    /// # Errors
+    /// When a paragraph of an index is wrong.
+    pub fn essential(&self) -> Result<Vec<String>> {
+        self.universe().essential()
+    }
+}
+
+/// Where one suite is fetched from.
+struct Source<'a> {
+    base: &'a str,
+    suite: &'a str,
+    fetcher: &'a Fetcher,
+    folder: &'a Path,
+}
+
+impl Source<'_> {
+    fn release(&self, anchors: &TrustAnchors, now: u64) -> Result<Release> {
+        let path = format!("dists/{}/InRelease", self.suite);
+        let length = Length::AtMost(LONGEST_RELEASE);
+        let bytes = self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new()))?;
+        let name = format!("{}/{path}", self.base);
+        Release::verify(&bytes, anchors, self.suite, now, &name)
+    }
+
+    fn index(&self, archive: &str, release: &Release) -> Result<Index> {
+        let folder = format!("main/binary-{ARCHITECTURE}");
+        let path = format!("{folder}/Packages.xz");
+        let Some((digest, size)) = release.file(&path) else {
+            return Err(Error::archive(format!(
+                "{}/dists/{}/InRelease does not list {path}",
+                self.base, self.suite
+            ))
+            .hint("imagebuild needs a mirror with the component main for amd64"));
+        };
+        let kept = self.folder.join(format!("{digest}.xz"));
+        let bytes = match std::fs::read(&kept) {
+            Ok(bytes) if Sha256Digest::of(&bytes) == digest => bytes,
+            _ => {
+                let by_hash = format!("{folder}/by-hash/SHA256/{digest}");
+                let paths = if release.by_hash { vec![by_hash, path] } else { vec![path] };
+                let bytes = self.download(&paths, digest, size)?;
+                fs::write_atomically(&kept, &bytes)?;
+                bytes
+            }
+        };
+        let name = PathBuf::from(format!("{}/dists/{}/{folder}/Packages", self.base, self.suite));
+        Index::parse_xz(name, archive, &bytes, LONGEST_INDEX)
+    }
+
+    /// The first of `paths` that is there and has the digest.
+    fn download(&self, paths: &[String], digest: Sha256Digest, size: u64) -> Result<Vec<u8>> {
+        let mut problem = None;
+        for path in paths {
+            let path = format!("dists/{}/{path}", self.suite);
+            let length = Length::Exactly(size);
+            match self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new())) {
+                Ok(bytes) if Sha256Digest::of(&bytes) == digest => return Ok(bytes),
+                Ok(_) => problem = Some(self.mismatch(&path)),
+                Err(Failure::Missing(error)) => problem = problem.or(Some(error)),
+                Err(Failure::Failed(error)) => return Err(error),
+            }
+        }
+        Err(problem.unwrap_or_else(|| self.mismatch(self.suite)))
+    }
+
+    fn mismatch(&self, path: &str) -> Error {
+        Error::archive(format!(
+            "{}/{path} is not the file that the signed InRelease names: its SHA-256 differs",
+            self.base
+        ))
+        .hint("the mirror is being updated, or something on the way changes files: try again in some minutes, or name another mirror with `--mirror URL`")
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading `imagebuild.lock`: every value is checked, and errors show the line.
+//!
+//! A lock is input like any other: it is merged by hand and edited. What is wrong
+//! is mostly repaired by `imagebuild lock`, and the hints say so.
+
+use super::archives::Suite;
+use super::date;
+use super::depends;
+use super::file::{FORMAT, Lock, LockedPackage, Set};
+use super::ids::{self, Ids};
+use super::mirror::{BUILT_IN, DEBIAN, SECURITY};
+use super::packages::{ARCHITECTURE, is_safe_path};
+use super::version::Version;
+use crate::error::{Error, Place, Result};
+use crate::fs::Sha256Digest;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+
+const HINT: &str = "run `imagebuild lock` to write it anew";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLock {
+    version: Spanned<u32>,
+    #[serde(default)]
+    index: Vec<RawIndex>,
+    #[serde(default)]
+    package: Vec<RawPackage>,
+    #[serde(default)]
+    requests: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    sets: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+    #[serde(default)]
+    users: BTreeMap<String, Spanned<u32>>,
+    #[serde(default)]
+    groups: BTreeMap<String, Spanned<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIndex {
+    archive: Spanned<String>,
+    suite: String,
+    date: Spanned<String>,
+    inrelease: Sha256Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawPackage {
+    name: Spanned<String>,
+    version: Spanned<String>,
+    architecture: Spanned<String>,
+    archive: Spanned<String>,
+    path: Spanned<String>,
+    sha256: Sha256Digest,
+    size: u64,
+    last_seen: Option<Spanned<String>>,
+    #[serde(default)]
+    depends: Vec<Spanned<String>>,
+}
+
+/// The text with its file's name, for places in errors.
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn wrong(&self, span: Range<usize>, why: impl Into<String>) -> Error {
+        Error::input(why).at(Place::of_span(self.file, self.text, span)).hint(HINT)
+    }
+
+    fn time(&self, value: &Spanned<String>) -> Result<u64> {
+        date::parse_rfc3339(value.get_ref())
+            .ok_or_else(|| self.wrong(value.span(), "this is no date such as 2026-11-21T02:10:46Z"))
+    }
+
+    fn archive(&self, value: Spanned<String>) -> Result<String> {
+        if [DEBIAN, SECURITY, BUILT_IN].contains(&value.get_ref().as_str()) {
+            return Ok(value.into_inner());
+        }
+        Err(self.wrong(value.span(), format!("there is no archive `{}`", value.get_ref())))
+    }
+}
+
+/// Reads and checks a lock.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
+    let source = Source { file, text };
+    let raw: RawLock = toml::from_str(text).map_err(|e| {
+        let span = e.span().unwrap_or(0..0);
+        source.wrong(span, format!("the lock cannot be read: {}", e.message().trim_end()))
+    })?;
+    if *raw.version.get_ref() != FORMAT {
+        let why = format!(
+            "the lock has format {}, this imagebuild reads {FORMAT}",
+            raw.version.get_ref()
+        );
+        return Err(source.wrong(raw.version.span(), why));
+    }
+    let mut suites = Vec::new();
+    for index in raw.index {
+        let date = source.time(&index.date)?;
+        let archive = source.archive(index.archive)?;
+        suites.push(Suite { archive, suite: index.suite, inrelease: index.inrelease, date });
+    }
+    let packages = packages(&source, raw.package)?;
+    let sets = sets(&source, raw.requests, raw.sets, &packages)?;
+    let users = numbers(&source, raw.users)?;
+    let ids = Ids { users, groups: numbers(&source, raw.groups)? };
+    Ok(Lock { suites, packages, sets, ids })
+}
+
+fn packages(source: &Source<'_>, raw: Vec<RawPackage>) -> Result<BTreeMap<String, LockedPackage>> {
+    let known: BTreeSet<String> =
+        raw.iter().map(|package| package.name.get_ref().clone()).collect();
+    let mut packages = BTreeMap::new();
+    for package in raw {
+        let span = package.name.span();
+        for name in &package.depends {
+            if !known.contains(name.get_ref()) {
+                let why = format!("the package `{}` is not in the lock", name.get_ref());
+                return Err(source.wrong(name.span(), why));
+            }
+        }
+        let package = locked(source, package)?;
+        let why = format!("the package `{}` is there twice", package.name);
+        if packages.insert(package.name.clone(), package).is_some() {
+            return Err(source.wrong(span, why));
+        }
+    }
+    Ok(packages)
+}
+
+fn locked(source: &Source<'_>, raw: RawPackage) -> Result<LockedPackage> {
+    let version = Version::parse(raw.version.get_ref())
+        .map_err(|why| source.wrong(raw.version.span(), why))?;
+    let checks = [
+        (&raw.name, depends::is_package_name(raw.name.get_ref()), "this is no package's name"),
+        (&raw.path, is_safe_path(raw.path.get_ref()), "this path leaves the archive"),
+        (
+            &raw.architecture,
+            [ARCHITECTURE, "all"].contains(&raw.architecture.get_ref().as_str()),
+            "only amd64 and all are built for",
+        ),
+    ];
+    for (value, holds, why) in checks {
+        if !holds {
+            return Err(source.wrong(value.span(), why));
+        }
+    }
+    Ok(LockedPackage {
+        version,
+        archive: source.archive(raw.archive)?,
+        last_seen: raw.last_seen.map(|seen| source.time(&seen)).transpose()?,
+        name: raw.name.into_inner(),
+        architecture: raw.architecture.into_inner(),
+        path: raw.path.into_inner(),
+        sha256: raw.sha256,
+        size: raw.size,
+        depends: raw.depends.into_iter().map(Spanned::into_inner).collect(),
+    })
+}
+
+fn sets(
+    source: &Source<'_>,
+    mut requests: BTreeMap<String, Vec<String>>,
+    raw: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+    known: &BTreeMap<String, LockedPackage>,
+) -> Result<BTreeMap<String, Set>> {
+    let mut sets = BTreeMap::new();
+    for (name, packages) in raw {
+        if let Some(unknown) = packages.iter().find(|p| !known.contains_key(p.get_ref())) {
+            let why = format!("the package `{}` is not in the lock", unknown.get_ref());
+            return Err(source.wrong(unknown.span(), why));
+        }
+        let Some(requests) = requests.remove(name.get_ref()) else {
+            let why = format!("the set `{}` has no line in [requests]", name.get_ref());
+            return Err(source.wrong(name.span(), why));
+        };
+        let packages = packages.into_iter().map(Spanned::into_inner).collect();
+        sets.insert(name.into_inner(), Set { requests, packages });
+    }
+    match requests.keys().next() {
+        Some(name) => {
+            Err(source.wrong(0..0, format!("the requests `{name}` have no set in [sets]")))
+        }
+        None => Ok(sets),
+    }
+}
+
+fn numbers(
+    source: &Source<'_>,
+    raw: BTreeMap<String, Spanned<u32>>,
+) -> Result<BTreeMap<String, u32>> {
+    let mut numbers = BTreeMap::new();
+    let mut taken = BTreeMap::new();
+    for (name, number) in raw {
+        let (span, number) = (number.span(), number.into_inner());
+        if !ids::RANGE.contains(&number) {
+            let (first, last) = (ids::RANGE.start(), ids::RANGE.end());
+            return Err(source.wrong(span, format!("{number} is not in {first} to {last}")));
+        }
+        if let Some(other) = taken.insert(number, name.clone()) {
+            return Err(source.wrong(span, format!("`{other}` has the number {number} as well")));
+        }
+        numbers.insert(name, number);
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,175 @@
+//! Where the archives are: one base URL for each archive id.
+//!
+//! An override of the user's, else what the host's own apt uses for Debian (both
+//! formats of sources.list(5)), else public hosts. A lock names archives, never
+//! hosts, so any mirror serves.
+
+use super::control::Paragraphs;
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// The archive of Debian's releases and their updates.
+pub const DEBIAN: &str = "debian";
+/// The archive of security updates.
+pub const SECURITY: &str = "debian-security";
+/// The archive id of what imagebuild itself provides.
+pub const BUILT_IN: &str = "built-in";
+
+const PUBLIC_DEBIAN: &str = "http://ftp.debian.org/debian";
+const PUBLIC_SECURITY: &str = "http://security.debian.org/debian-security";
+const PUBLIC_SNAPSHOT: &str = "http://snapshot.debian.org/archive";
+
+/// A base URL for each archive, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirrors {
+    debian: String,
+    security: String,
+    snapshot: Option<String>,
+}
+
+impl Mirrors {
+    /// The mirrors to use: `debian` and `security` are the user's choice. Where only
+    /// `debian` is given and ends in "/debian", its neighbour "/debian-security" is
+    /// taken for security. `root` is "/", where the host's apt is configured.
+    ///
+    /// # Errors
+    /// When an override is no http, https or file URL.
+    pub fn choose(debian: Option<&str>, security: Option<&str>, root: &Path) -> Result<Mirrors> {
+        let debian = debian.map(base_url).transpose()?;
+        let neighbour =
+            || debian.as_ref()?.strip_suffix("/debian").map(|at| format!("{at}/{SECURITY}"));
+        let security = match security {
+            Some(url) => Some(base_url(url)?),
+            None => neighbour(),
+        };
+        let host = from_host(root);
+        let snapshot = Some(PUBLIC_SNAPSHOT.to_owned());
+        Ok(Mirrors {
+            debian: debian.or(host.0).unwrap_or_else(|| PUBLIC_DEBIAN.to_owned()),
+            security: security.or(host.1).unwrap_or_else(|| PUBLIC_SECURITY.to_owned()),
+            snapshot,
+        })
+    }
+
+    /// Uses another snapshot archive, or none.
+    ///
+    /// # Errors
+    /// When it is no http, https or file URL.
+    pub fn with_snapshot(mut self, url: Option<&str>) -> Result<Mirrors> {
+        self.snapshot = url.map(base_url).transpose()?;
+        Ok(self)
+    }
+
+    /// The base URL of an archive; that of `debian` for any unknown id.
+    pub fn base(&self, archive: &str) -> &str {
+        if archive == SECURITY { &self.security } else { &self.debian }
+    }
+
+    /// The base URL of an archive as it was at a time, where there is a snapshot
+    /// archive; `stamp` is as [`super::date::snapshot`] writes it.
+    pub fn snapshot(&self, archive: &str, stamp: &str) -> Option<String> {
+        self.snapshot.as_ref().map(|base| format!("{base}/{archive}/{stamp}"))
+    }
+}
+
+fn base_url(url: &str) -> Result<String> {
+    let known = ["http://", "https://", "file:///"];
+    if known.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    Err(Error::input(format!("`{url}` cannot be used as a mirror")).hint(
+        "a mirror is an http://, https:// or file:/// URL, such as http://ftp.debian.org/debian",
+    ))
+}
+
+/// The first Debian and security mirrors in the apt configuration below `root`.
+/// What cannot be read is skipped: it is the host's, not the user's input.
+fn from_host(root: &Path) -> (Option<String>, Option<String>) {
+    let apt = root.join("etc/apt");
+    let mut files = vec![apt.join("sources.list")];
+    if let Ok(entries) = std::fs::read_dir(apt.join("sources.list.d")) {
+        files.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    files.sort();
+    let mut urls = Vec::new();
+    for file in files {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("list") => urls.extend(text.lines().filter_map(one_line)),
+            Some("sources") => urls.extend(deb822(&file, &text)),
+            _ => {}
+        }
+    }
+    let first = |archive: &str| {
+        let mut bases = urls.iter().filter_map(|url| base_url(url).ok());
+        bases.find(|base| base.ends_with(&format!("/{archive}")))
+    };
+    (first(DEBIAN), first(SECURITY))
+}
+
+/// The URL of a line such as "deb [arch=amd64] URL suite component".
+fn one_line(line: &str) -> Option<String> {
+    let rest = line.trim().strip_prefix("deb")?;
+    let rest = rest.strip_prefix([' ', '\t'])?.trim_start();
+    let rest = match rest.strip_prefix('[') {
+        Some(options) => options.split_once(']')?.1,
+        None => rest,
+    };
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+fn deb822(file: &Path, text: &str) -> Vec<String> {
+    let mut urls = Vec::new();
+    for paragraph in Paragraphs::new(file, text).flatten() {
+        let enabled = paragraph.get("Enabled").is_none_or(|value| value != "no");
+        if enabled && paragraph.words("Types").contains(&"deb") {
+            urls.extend(paragraph.words("URIs").into_iter().map(str::to_owned));
+        }
+    }
+    urls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(files: &[(&str, &str)]) -> (String, String) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("etc/apt/sources.list.d")).unwrap();
+        for (name, text) in files {
+            std::fs::write(root.path().join("etc/apt").join(name), text).unwrap();
+        }
+        let mirrors = Mirrors::choose(None, None, root.path()).unwrap();
+        (mirrors.debian, mirrors.security)
+    }
+
+    #[test]
+    fn the_hosts_sources_are_used_in_both_formats() {
+        let one_line = "# deb http://no/debian x main\ndeb-src http://no/debian x\ndeb cdrom:[x]/ y main\ndeb [arch=amd64 signed-by=/x] http://a.example/debian/ bookworm main\ndeb http://a.example/ubuntu noble main\n";
+        assert_eq!(
+            host(&[("sources.list", one_line)]),
+            ("http://a.example/debian".to_owned(), PUBLIC_SECURITY.to_owned())
+        );
+        let deb822 = "Types: deb\nURIs: http://off.example/debian\nEnabled: no\n\nTypes: deb deb-src\nURIs: http://b.example/debian\nSuites: trixie\n\nTypes: deb\nURIs:\n http://c.example/debian-security\n";
+        assert_eq!(
+            host(&[
+                ("sources.list.d/debian.sources", deb822),
+                ("sources.list.d/x.disabled", one_line)
+            ]),
+            ("http://b.example/debian".to_owned(), "http://c.example/debian-security".to_owned())
+        );
+        assert_eq!(host(&[]), (PUBLIC_DEBIAN.to_owned(), PUBLIC_SECURITY.to_owned()));
+    }
+
+    #[test]
+    fn an_override_brings_its_neighbour() {
+        let nowhere = Path::new("/nonexistent");
+        let mirrors = Mirrors::choose(Some("file:///srv/debian/"), None, nowhere).unwrap();
+        assert_eq!(mirrors.base(DEBIAN), "file:///srv/debian");
+        assert_eq!(mirrors.base(SECURITY), "file:///srv/debian-security");
+        let mirrors = Mirrors::choose(Some("http://x/d"), Some("http://y/s"), nowhere).unwrap();
+        assert_eq!((mirrors.base(DEBIAN), mirrors.base(SECURITY)), ("http://x/d", "http://y/s"));
+        let error = Mirrors::choose(Some("ftp://x/debian"), None, nowhere).unwrap_err();
+        assert_eq!(error.message(), "`ftp://x/debian` cannot be used as a mirror");
+    }
+}

@@ -1,0 +1,374 @@
+//! Cleartext-signed documents and the keys they are believed by.
+//!
+//! Verified in-process with rPGP. The framework is that of RFC 9580, section 7,
+//! read strictly: what is not signed, escaped or trimmed as it says is refused.
+//! A key counts only while it and its binding are valid and unrevoked.
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::lock::date;
+use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureType};
+use pgp::types::{KeyDetails, Tag};
+use std::path::Path;
+
+/// The keys of Debian 13: archive, security archive and stable release.
+const DEBIAN: [&str; 3] = [
+    include_str!("../../keys/debian-archive-trixie-automatic.asc"),
+    include_str!("../../keys/debian-archive-trixie-security-automatic.asc"),
+    include_str!("../../keys/debian-archive-trixie-stable.asc"),
+];
+
+/// How far in the future a signature may be made before it is refused: clocks differ.
+const SKEW: u64 = 24 * 3600;
+
+/// More signatures than this on one document are not looked at.
+const MOST_SIGNATURES: usize = 32;
+
+/// The keys that are trusted to sign an archive.
+#[derive(Debug, Clone)]
+pub struct TrustAnchors {
+    keys: Vec<SignedPublicKey>,
+    source: String,
+}
+
+impl TrustAnchors {
+    /// The keys of Debian 13 that are part of this program.
+    ///
+    /// # Errors
+    /// Never in practice: a test reads them.
+    pub fn debian() -> Result<TrustAnchors> {
+        let mut keys = Vec::new();
+        for armored in DEBIAN {
+            keys.extend(read_keys(armored.as_bytes(), "the built-in keys")?);
+        }
+        Ok(TrustAnchors { keys, source: "Debian's archive keys".to_owned() })
+    }
+
+    /// The keys in a file, armored (one or more blocks) or binary.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no key.
+    pub fn from_file(path: &Path) -> Result<TrustAnchors> {
+        let name = path.display().to_string();
+        TrustAnchors::from_bytes(&fs::read(path)?, &name)
+    }
+
+    /// The keys in `bytes`, as [`TrustAnchors::from_file`]; errors name them `source`.
+    ///
+    /// # Errors
+    /// When there is no key, or something that is none.
+    pub fn from_bytes(bytes: &[u8], source: &str) -> Result<TrustAnchors> {
+        let keys = read_keys(bytes, source)?;
+        if keys.is_empty() {
+            return Err(Error::input(format!("{source} holds no OpenPGP key"))
+                .hint("`--keyring` wants public keys as `gpg --export` or `gpg --export --armor` writes them"));
+        }
+        Ok(TrustAnchors { keys, source: source.to_owned() })
+    }
+}
+
+fn read_keys(bytes: &[u8], source: &str) -> Result<Vec<SignedPublicKey>> {
+    let bad = |e: pgp::errors::Error| {
+        Error::input(format!("{source} cannot be read as OpenPGP keys: {e}"))
+    };
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN));
+    let Some(text) = text else {
+        return SignedPublicKey::from_bytes_many(bytes)
+            .map_err(bad)?
+            .collect::<Result<_, _>>()
+            .map_err(bad);
+    };
+    let mut keys = Vec::new();
+    for block in text.split(BEGIN).skip(1) {
+        let armored = format!("{BEGIN}{block}");
+        let (parsed, _) = SignedPublicKey::from_string_many(&armored).map_err(bad)?;
+        for key in parsed {
+            keys.push(key.map_err(bad)?);
+        }
+    }
+    Ok(keys)
+}
+
+/// A document that is split but not yet believed.
+struct Framed<'a> {
+    lines: Vec<&'a str>,
+    armor: &'a str,
+}
+
+/// Checks the signatures of `document` and gives the signed text, which is all
+/// of it that may be believed, with plain line ends.
+///
+/// One good signature by a trusted key suffices, as for apt.
+///
+/// # Errors
+/// When it is not signed, or by strangers, or the text was changed, or the key
+/// or the signature is out of date; `name` names the document.
+pub fn verify_cleartext(
+    document: &[u8],
+    anchors: &TrustAnchors,
+    now: u64,
+    name: &str,
+) -> Result<String> {
+    let framed = frame(document).map_err(|why| {
+        Error::archive(format!("{name} is not signed: {why}")).hint(
+            "nothing unsigned is believed; is this a Debian mirror? `--mirror URL` names another",
+        )
+    })?;
+    let signatures = signatures(framed.armor).map_err(|why| {
+        Error::archive(format!("{name} has a signature that cannot be read: {why}"))
+    })?;
+    let hashed = framed.lines.join("\r\n");
+    let mut reasons = Vec::new();
+    for signature in &signatures {
+        match check(signature, hashed.as_bytes(), anchors, now) {
+            Ok(()) => return Ok(framed.lines.join("\n") + "\n"),
+            Err(why) => reasons.push(why),
+        }
+    }
+    reasons.dedup();
+    let error = Error::archive(format!("{name} has no good signature by a trusted key"));
+    let error = reasons.into_iter().fold(error, Error::detail);
+    Err(error.detail(format!("trusted: {}", anchors.source)).hint(
+        "the file was changed on its way, or this is not the archive it claims to be; `--keyring FILE` names other keys, `--mirror URL` another mirror",
+    ))
+}
+
+/// Splits the document into its lines, unescaped and trimmed, and the armor.
+fn frame(document: &[u8]) -> Result<Framed<'_>, String> {
+    let text = std::str::from_utf8(document).map_err(|_| "it is not text")?;
+    let begin = "-----BEGIN PGP SIGNED MESSAGE-----";
+    let signature = "-----BEGIN PGP SIGNATURE-----";
+    let mut rest = text;
+    let mut next = || -> Option<(&str, &str)> {
+        let before = rest;
+        let (line, after) = rest.split_once('\n')?;
+        rest = after;
+        Some((line.trim_end_matches([' ', '\t', '\r']), before))
+    };
+    if next().is_none_or(|(line, _)| line != begin) {
+        return Err(format!("it does not start with `{begin}`"));
+    }
+    while let Some((line, _)) = next().filter(|(line, _)| !line.is_empty()) {
+        if !line.starts_with("Hash: ") {
+            return Err(format!("unexpected header `{line}`"));
+        }
+    }
+    let mut lines = Vec::new();
+    while let Some((line, before)) = next() {
+        if line == signature {
+            let armor = before.trim_end();
+            let ends = armor.ends_with("-----END PGP SIGNATURE-----");
+            let one = armor.matches("-----BEGIN").count() == 1;
+            return if ends && one {
+                Ok(Framed { lines, armor })
+            } else {
+                Err("something follows its signature".to_owned())
+            };
+        }
+        let unescaped = line.strip_prefix("- ").unwrap_or(line);
+        if (unescaped.len() == line.len() && line.starts_with('-')) || line.contains(['\r', '\0']) {
+            return Err(format!("the line `{}` is not escaped", line.escape_debug()));
+        }
+        lines.push(unescaped.trim_end_matches([' ', '\t']));
+    }
+    Err("it has no signature at its end".to_owned())
+}
+
+fn signatures(armor: &str) -> Result<Vec<Signature>, String> {
+    let (parsed, _) = DetachedSignature::from_string_many(armor).map_err(|e| e.to_string())?;
+    let mut signatures = Vec::new();
+    for signature in parsed.take(MOST_SIGNATURES) {
+        match signature {
+            Ok(signature) => signatures.push(signature.signature),
+            // A kind of signature from the future beside a good one does no harm.
+            Err(_) if !signatures.is_empty() => break,
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Ok(signatures)
+}
+
+/// Checks one signature against every key that it may be by.
+fn check(
+    signature: &Signature,
+    hashed: &[u8],
+    anchors: &TrustAnchors,
+    now: u64,
+) -> Result<(), String> {
+    use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
+    let by = issuer(signature);
+    let strong = [Sha256, Sha384, Sha512, Sha3_256, Sha3_512];
+    if !signature.hash_alg().is_some_and(|algorithm| strong.contains(&algorithm)) {
+        return Err(format!("the signature by {by} uses a weak digest"));
+    }
+    if signature.typ() != Some(SignatureType::Text) {
+        return Err(format!("the signature by {by} is not one of a text"));
+    }
+    let made = signature.created().map_or(0, |at| u64::from(at.as_secs()));
+    if made > now + SKEW {
+        return Err(format!(
+            "the signature by {by} was made in the future ({}); is this machine's clock right?",
+            date::rfc3339(made)
+        ));
+    }
+    if let Some(lasts) = signature.signature_expiration_time().filter(|lasts| lasts.as_secs() > 0) {
+        if made + u64::from(lasts.as_secs()) < now {
+            return Err(format!("the signature by {by} has expired"));
+        }
+    }
+    for key in &anchors.keys {
+        if is_by(signature, &key.primary_key) {
+            usable_primary(key, made, now)?;
+            return good(signature.verify(&key.primary_key, hashed), &by);
+        }
+        if let Some(subkey) = key.public_subkeys.iter().find(|sub| is_by(signature, &sub.key)) {
+            usable_primary(key, made, now)?;
+            usable_subkey(key, subkey, made, now)?;
+            return good(signature.verify(&subkey.key, hashed), &by);
+        }
+    }
+    Err(format!("signed by {by}, which is not trusted"))
+}
+
+fn good(verified: pgp::errors::Result<()>, by: &str) -> Result<(), String> {
+    verified.map_err(|_| format!("the signature by {by} does not fit the text"))
+}
+
+fn issuer(signature: &Signature) -> String {
+    let fingerprint = signature.issuer_fingerprint().first().map(|f| f.to_string());
+    let id = || signature.issuer_key_id().first().map(|id| id.to_string());
+    fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".to_owned()).to_uppercase()
+}
+
+fn is_by(signature: &Signature, key: &impl KeyDetails) -> bool {
+    let fingerprints = signature.issuer_fingerprint();
+    if fingerprints.is_empty() {
+        let id = key.legacy_key_id();
+        return signature.issuer_key_id().into_iter().any(|other| *other == id);
+    }
+    fingerprints.into_iter().any(|other| *other == key.fingerprint())
+}
+
+/// The primary key is not revoked and was valid, by its newest own signature.
+fn usable_primary(key: &SignedPublicKey, made: u64, now: u64) -> Result<(), String> {
+    let primary = &key.primary_key;
+    let shown = primary.fingerprint().to_string().to_uppercase();
+    let mut revocations = key.details.revocation_signatures.iter();
+    if revocations.any(|revocation| revocation.verify_key(primary).is_ok()) {
+        return Err(format!("the key {shown} is revoked"));
+    }
+    let direct = key.details.direct_signatures.iter().filter(|s| s.verify_key(primary).is_ok());
+    let by_users = key.details.users.iter().flat_map(|user| {
+        let own = user.signatures.iter().filter(|s| s.is_certification());
+        own.filter(|s| s.verify_certification(primary, Tag::UserId, &user.id).is_ok())
+    });
+    let newest = direct.chain(by_users).max_by_key(|s| s.created().map(|at| at.as_secs()));
+    let Some(newest) = newest else {
+        return Err(format!("the key {shown} has no valid signature of its own"));
+    };
+    in_time(newest, u64::from(primary.created_at().as_secs()), &shown, made, now)
+}
+
+/// The subkey is bound to the primary key, may sign, is not revoked and was valid.
+fn usable_subkey(
+    key: &SignedPublicKey,
+    subkey: &SignedPublicSubKey,
+    made: u64,
+    now: u64,
+) -> Result<(), String> {
+    let shown = subkey.key.fingerprint().to_string().to_uppercase();
+    let valid = |s: &&Signature| s.verify_subkey_binding(&key.primary_key, &subkey.key).is_ok();
+    let bindings: Vec<&Signature> = subkey.signatures.iter().filter(valid).collect();
+    if bindings.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation)) {
+        return Err(format!("the key {shown} is revoked"));
+    }
+    let newest = bindings.into_iter().max_by_key(|s| s.created().map(|at| at.as_secs()));
+    let Some(newest) = newest else {
+        return Err(format!("the key {shown} is not bound to a trusted one"));
+    };
+    let back = newest.embedded_signature();
+    let agrees =
+        |s: &Signature| s.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok();
+    if !newest.key_flags().sign() || !back.is_some_and(agrees) {
+        return Err(format!("the key {shown} may not sign"));
+    }
+    in_time(newest, u64::from(subkey.key.created_at().as_secs()), &shown, made, now)
+}
+
+fn in_time(
+    binding: &Signature,
+    created: u64,
+    shown: &str,
+    made: u64,
+    now: u64,
+) -> Result<(), String> {
+    let lasts = binding.key_expiration_time().map_or(0, |lasts| u64::from(lasts.as_secs()));
+    if lasts > 0 && created + lasts < now.max(made) {
+        return Err(format!("the key {shown} expired on {}", date::rfc3339(created + lasts)));
+    }
+    if made < created {
+        return Err(format!("the key {shown} is newer than the signature by it"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_built_in_keys_are_valid() {
+        let anchors = TrustAnchors::debian().unwrap();
+        let at = date::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
+        assert_eq!(anchors.keys.len(), 3);
+        for key in &anchors.keys {
+            usable_primary(key, at, at).unwrap();
+            for subkey in &key.public_subkeys {
+                usable_subkey(key, subkey, at, at).unwrap();
+            }
+        }
+        let late = date::parse_rfc3339("2040-01-01T00:00:00Z").unwrap();
+        let why = usable_primary(&anchors.keys[2], at, late).unwrap_err();
+        assert_eq!(
+            why,
+            "the key 41587F7DB8C774BCCF131416762F67A0B2C39DE4 expired on 2033-03-22T18:56:21Z"
+        );
+    }
+
+    #[test]
+    fn escapes_and_line_ends_are_undone() {
+        let text = "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n- -a \t\r\nb  \r\n-----BEGIN PGP SIGNATURE-----\r\n\r\nx\r\n-----END PGP SIGNATURE-----\r\n";
+        let framed = frame(text.as_bytes()).map(|framed| framed.lines).unwrap();
+        assert_eq!(framed, ["-a", "b"]);
+        let cases = [
+            ("Origin: x\n", "it does not start with `-----BEGIN PGP SIGNED MESSAGE-----`"),
+            (
+                "-----BEGIN PGP SIGNED MESSAGE-----\nComment: x\n\n",
+                "unexpected header `Comment: x`",
+            ),
+            ("-----BEGIN PGP SIGNED MESSAGE-----\n\na\n", "it has no signature at its end"),
+            ("-----BEGIN PGP SIGNED MESSAGE-----\n\n-a\n", "the line `-a` is not escaped"),
+        ];
+        for (text, why) in cases {
+            assert_eq!(frame(text.as_bytes()).map(|framed| framed.lines).unwrap_err(), why);
+        }
+        let after = text.to_owned() + "more: yes\n";
+        assert_eq!(
+            frame(after.as_bytes()).map(|f| f.lines).unwrap_err(),
+            "something follows its signature"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(body in ".{0,40}", armor in "[A-Za-z0-9+/=\n]{0,80}") {
+            let anchors = TrustAnchors::debian().unwrap();
+            let text = format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{body}\n-----BEGIN PGP SIGNATURE-----\n\n{armor}\n-----END PGP SIGNATURE-----\n");
+            prop_assert!(verify_cleartext(text.as_bytes(), &anchors, 0, "x").is_err());
+        }
+    }
+}
