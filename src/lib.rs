@@ -5,6 +5,7 @@
 //! A module uses only earlier ones and the shared modules error, exec, fs, names,
 //! progress; `tests/imports.rs` holds it to that.
 
+pub mod build;
 pub mod error;
 pub mod exec;
 pub mod fs;

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub const RANGE: RangeInclusive<u32> = 500..=899;
 
 /// Numbers by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Ids {
     /// Users.
     pub users: BTreeMap<String, u32>,

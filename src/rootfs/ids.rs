@@ -5,17 +5,9 @@
 //! file in /etc/sysusers.d hides the package's own of the same name (sysusers.d(5)).
 
 use crate::error::{Error, Result};
+use crate::lock::ids::Ids;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// The numbers of the lock.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Ids {
-    /// User name to number.
-    pub users: BTreeMap<String, u32>,
-    /// Group name to number.
-    pub groups: BTreeMap<String, u32>,
-}
 
 /// System ids that scripts hand out: below are Debian's fixed ones, above people.
 const DYNAMIC: std::ops::Range<u32> = 100..1000;

@@ -1,10 +1,11 @@
 //! Makes the packages tree of a server: bootstrap, rounds of dpkg, clean-up, listing.
 
 use super::exceptions;
-use super::ids::{self, Ids};
+use super::ids;
 use super::order::{self, Node, Order};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::lock::ids::Ids;
 use crate::sandbox::{Op, Root, Sandbox};
 use std::path::{Path, PathBuf};
 

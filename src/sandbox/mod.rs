@@ -11,7 +11,7 @@ mod ids;
 mod ops;
 
 pub use child::{run_id_mapper, run_inner, run_outer};
-pub use ops::{FileKind, ListedFile, Op, listing_from_json};
+pub use ops::{FileKind, ListedFile, Op, listing_from_json, secret_in};
 
 use crate::error::{Error, Kind, Result};
 use crate::exec::Program;
@@ -136,6 +136,11 @@ impl Sandbox {
     pub fn op(mut self, op: Op) -> Sandbox {
         self.commands.push(Command::Do(op));
         self
+    }
+
+    /// How many commands were added so far.
+    pub fn commands(&self) -> usize {
+        self.commands.len()
     }
 
     /// Does all commands in turn and tells how each ended.

@@ -54,6 +54,13 @@ pub enum Op {
         /// The file.
         path: PathBuf,
     },
+    /// Looks for secrets in a folder of a tree; the output names them, a line each.
+    FindSecrets {
+        /// The tree.
+        tree: PathBuf,
+        /// The folder in it.
+        folder: String,
+    },
     /// Lists a tree into a JSON file: [`ListedFile`] by [`ListedFile`], sorted by path.
     List {
         /// The tree.
@@ -121,7 +128,11 @@ pub fn listing_from_json(path: &Path) -> Result<Vec<ListedFile>> {
 
 impl Op {
     pub(super) fn perform(&self) -> Result<String> {
+        if let Op::FindSecrets { tree, folder } = self {
+            return find_secrets(tree, folder);
+        }
         match self {
+            Op::FindSecrets { .. } => Ok(()),
             Op::PrepareChroot { tree } => prepare_chroot(tree),
             Op::ReleaseChroot { tree } => release_chroot(tree),
             Op::UnpackTar { tar, into } => unpack_tar(tar, into),
@@ -244,4 +255,68 @@ fn xattrs(path: &Path) -> Result<Vec<(String, String)>> {
     }
     all.sort();
     Ok(all)
+}
+
+fn find_secrets(tree: &Path, folder: &str) -> Result<String> {
+    let mut found = String::new();
+    for entry in walkdir::WalkDir::new(tree.join(folder)).sort_by_file_name() {
+        let Ok(entry) = entry else { continue };
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let path = entry.path();
+        let name = path.strip_prefix(tree).unwrap_or(path).to_string_lossy().into_owned();
+        if let Some(what) = secret_in(&name, &fs::read(path)?) {
+            found += &format!("/{name}: {what}\n");
+        }
+    }
+    Ok(found)
+}
+
+/// What secret a file holds, by its path (from the root, without a leading slash)
+/// and its content.
+pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let has = |needle: &[u8]| content.windows(needle.len()).any(|window| window == needle);
+    if path.starts_with("etc/ssh/ssh_host_") && name.ends_with("_key") {
+        return Some("an SSH host key");
+    }
+    if (path == "etc/machine-id" || path == "var/lib/dbus/machine-id") && !content.is_empty() {
+        return Some("a machine id");
+    }
+    if has(b"-----BEGIN ") && (has(b" PRIVATE KEY-----") || has(b"-----BEGIN PRIVATE KEY-----")) {
+        return Some("a private key");
+    }
+    let is_shadow = matches!(path, "etc/shadow" | "etc/gshadow");
+    let hashed = |line: &[u8]| line.split(|b| *b == b':').nth(1).is_some_and(|f| f.starts_with(b"$"));
+    if is_shadow && content.split(|b| *b == b'\n').any(hashed) {
+        return Some("a password hash");
+    }
+    let text = String::from_utf8_lossy(content);
+    let crypt = |word: &str| ["$y$", "$6$", "$5$", "$2b$", "$apr1$"].iter().any(|p| word.starts_with(p)) && word.len() > 20;
+    let is_word = |c: char| c.is_whitespace() || "\"':=,".contains(c);
+    if content.len() < 1 << 20 && text.split(is_word).any(crypt) {
+        return Some("a password hash");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_secrets() {
+        let hash = format!("root:$y$j9T${}:20000:", "a".repeat(43));
+        let secret = |path: &str, text: &str| secret_in(path, text.as_bytes());
+        assert_eq!(secret("etc/shadow", &hash), Some("a password hash"));
+        assert_eq!(secret("etc/shadow", "root:*:1:\nadm:!:1:"), None);
+        assert_eq!(secret("srv/x.ini", &format!("pw = \"{}\"", hash)), Some("a password hash"));
+        assert_eq!(secret("etc/x", "-----BEGIN OPENSSH PRIVATE KEY-----\n"), Some("a private key"));
+        assert_eq!(secret("etc/x", "-----BEGIN PUBLIC KEY-----\n"), None);
+        assert_eq!(secret("etc/ssh/ssh_host_rsa_key", ""), Some("an SSH host key"));
+        assert_eq!(secret("etc/ssh/ssh_host_rsa_key.pub", ""), None);
+        assert_eq!(secret("etc/machine-id", "abc\n"), Some("a machine id"));
+        assert_eq!(secret("etc/machine-id", ""), None);
+    }
 }

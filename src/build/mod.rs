@@ -1,0 +1,250 @@
+//! Carries a plan out: makes what is missing, in the order in which it is needed.
+//!
+//! The executor knows nothing of its own: every step says what it reads, the store
+//! says what is there, and `perform` is one exhaustive match.
+
+mod config;
+mod debs;
+mod disk;
+mod secrets;
+mod validate;
+
+pub use disk::Format;
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::image::initramfs;
+use crate::image::tools::{EspFile, Tools};
+use crate::image::verity::{self, Verity};
+use crate::lock::unpack::{Owners, unpack_into};
+use crate::plan::guid::Guid;
+use crate::plan::server::{Plan, Planned};
+use crate::plan::step::{PackageRef, Step};
+use crate::progress;
+use crate::rootfs::Tree;
+use crate::store::{Key, Object, Origin, Store};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A plan being carried out.
+#[derive(Debug)]
+pub struct Build<'a> {
+    store: &'a Store,
+    steps: BTreeMap<Key, &'a Step>,
+    plan: &'a Plan,
+    times: std::cell::RefCell<Vec<(&'static str, Duration)>>,
+}
+
+/// What a layer's dm-verity device is set up with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootHash {
+    pub(crate) root_hash: fs::Sha256Digest,
+    data_blocks: u64,
+    hash_start_block: u64,
+    length: u64,
+}
+
+impl RootHash {
+    fn of(verity: &Verity) -> RootHash {
+        RootHash {
+            root_hash: verity.root_hash,
+            data_blocks: verity.data_blocks,
+            hash_start_block: verity.hash_start_block,
+            length: verity.length,
+        }
+    }
+
+    /// As the initramfs takes it: ROOTHASH:BLOCKS:HASHSTART:SALT.
+    fn argument(&self) -> String {
+        format!("{}:{}:{}:-", self.root_hash, self.data_blocks, self.hash_start_block)
+    }
+}
+
+impl<'a> Build<'a> {
+    /// A build of `plan` with `store`; the packages must be in the pool.
+    pub fn new(store: &'a Store, plan: &'a Plan) -> Build<'a> {
+        let steps = plan.steps.iter().map(|planned| (planned.key, &planned.step)).collect();
+        Build { store, steps, plan, times: std::cell::RefCell::default() }
+    }
+
+    /// The result of the step under `key`, made if it is missing.
+    ///
+    /// # Errors
+    /// Those of the step, named.
+    pub fn provide(&self, key: Key) -> Result<Object> {
+        if let Some(object) = self.store.find(key)? {
+            return Ok(object);
+        }
+        let step = self.steps.get(&key).ok_or_else(|| Error::build("a step is not in its plan"))?;
+        let mut inputs = BTreeMap::new();
+        for input in step.inputs() {
+            inputs.insert(input, self.provide(input)?);
+        }
+        if crate::exec::interrupted() {
+            return Err(crate::exec::interruption());
+        }
+        let start = Instant::now();
+        progress::step("Making", format!("{}: {}", step.name(), step.summary()));
+        let (object, origin) = self
+            .store
+            .provide(key, |aside| self.perform(step, &inputs, aside))
+            .map_err(|e| if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e })?;
+        if origin == Origin::Made {
+            self.times.borrow_mut().push((step.name(), start.elapsed()));
+        }
+        Ok(object)
+    }
+
+    /// The steps that were made, and how long each took without those it needed.
+    pub fn times(&self) -> Vec<(&'static str, Duration)> {
+        self.times.borrow().clone()
+    }
+
+    /// The last step of the plan.
+    ///
+    /// # Errors
+    /// When the plan is empty.
+    fn last(&self) -> Result<&'a Planned> {
+        self.plan.steps.last().ok_or_else(|| Error::build("the plan is empty"))
+    }
+
+    fn perform(&self, step: &Step, inputs: &BTreeMap<Key, Object>, aside: &Path) -> Result<()> {
+        let object = |key: &Key| &inputs[key];
+        let tree = |key: &Key| object(key).path("tree");
+        match step {
+            Step::Tools { packages } => self.unpack_tools(packages, aside),
+            Step::Kernel { tools, package, release, init, epoch } => {
+                let tools = Tools { tree: &tree(tools), epoch: *epoch };
+                self.kernel(tools, package, release, init, aside)
+            }
+            Step::Bootloader { tools, epoch } => {
+                Tools { tree: &tree(tools), epoch: *epoch }.bootloader(aside)
+            }
+            Step::Packages { tools, packages, ids, epoch } => {
+                let debs = debs::read(&self.store.pool(), packages)?;
+                let tools = tree(tools);
+                Tree { tools: &tools, debs: &debs, ids, epoch: *epoch }.make(aside)?;
+                secrets::scan_tree(&tools, &aside.join("tree"))
+            }
+            Step::PackagesLayer { tools, tree: packages, epoch } => {
+                Tools { tree: &tree(tools), epoch: *epoch }
+                    .erofs_of_tree(&tree(packages), "packages", aside)?;
+                seal_layer("packages", aside)
+            }
+            Step::ConfigLayer { tools, files, epoch } => {
+                secrets::scan_files(files)?;
+                let tar = aside.join("layer.tar");
+                config::write_tar(files, *epoch, &tar)?;
+                Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tar(&tar, "config", aside)?;
+                seal_layer("config", aside)
+            }
+            Step::Validate { tree: packages, config, validators, links, credentials, sources } => {
+                let (packages, tar) = (tree(packages), object(config).path("layer.tar"));
+                let judge = validate::Judge { tree: &packages, config: &tar, links, credentials };
+                judge.all(validators, sources)
+            }
+            Step::State { tools, image, size, epoch } => {
+                Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)
+            }
+            Step::Esp {
+                tools, bootloader, kernel, packages, config, image, grub_cfg, arguments, size, epoch,
+            } => {
+                let packages: RootHash = object(packages).json("verity.json")?;
+                let config: RootHash = object(config).json("verity.json")?;
+                let slot = format!(
+                    "set packages={}\nset config={}\nset arguments=\"{arguments}\"\n",
+                    packages.argument(),
+                    config.argument(),
+                );
+                let tools = Tools { tree: &tree(tools), epoch: *epoch };
+                let (bootloader, kernel) = (object(bootloader), object(kernel));
+                let work = Esp { image, size: *size, grub_cfg, slot: &slot, bootloader, kernel };
+                work.make(tools, aside)
+            }
+            Step::Image(image) => disk::manifest(image, inputs, aside),
+        }
+    }
+
+    fn unpack_tools(&self, packages: &[PackageRef], aside: &Path) -> Result<()> {
+        let tree = aside.join("tree");
+        fs::create_dir_all(&tree)?;
+        // base-files first: it has the links /bin -> usr/bin that others go through.
+        let mut packages: Vec<&PackageRef> = packages.iter().collect();
+        packages.sort_by_key(|package| (package.name != "base-files", package.name.as_str()));
+        for package in packages {
+            let deb = debs::open_verified(&self.store.pool(), package)?;
+            unpack_into(deb, &package.name, &tree, Owners::Mine, |_| true)?;
+        }
+        // What base-passwd's script would do; no other script of the closure matters.
+        for name in ["passwd", "group"] {
+            let master = tree.join("usr/share/base-passwd").join(format!("{name}.master"));
+            let path = tree.join("etc").join(name);
+            std::fs::copy(&master, &path).map_err(|e| Error::io("copy", &master, &e))?;
+        }
+        Ok(())
+    }
+
+    fn kernel(
+        &self,
+        tools: Tools<'_>,
+        package: &PackageRef,
+        release: &str,
+        init: &str,
+        aside: &Path,
+    ) -> Result<()> {
+        let work = tempfile::tempdir_in(self.store.root().join("tmp"))
+            .map_err(|e| Error::io("make a folder in", self.store.root(), &e))?;
+        let deb = debs::open_verified(&self.store.pool(), package)?;
+        unpack_into(deb, &package.name, work.path(), Owners::Mine, |_| true)?;
+        initramfs::make(tools, work.path(), release, init, aside)
+    }
+}
+
+/// Appends the hash tree to `layer.erofs` and notes the root hash beside it.
+fn seal_layer(label: &str, aside: &Path) -> Result<()> {
+    let uuid = Guid::of_name(&format!("{label}/verity"));
+    let params = verity::Params { salt: Vec::new(), uuid };
+    let verity = verity::append(&aside.join("layer.erofs"), &params)?;
+    let json = serde_json::to_vec(&RootHash::of(&verity)).map_err(|e| Error::build(e.to_string()))?;
+    fs::write_atomically(&aside.join("verity.json"), &json)
+}
+
+/// What the EFI system partition is made of.
+struct Esp<'a> {
+    image: &'a str,
+    size: u64,
+    grub_cfg: &'a str,
+    slot: &'a str,
+    bootloader: &'a Object,
+    kernel: &'a Object,
+}
+
+impl Esp<'_> {
+    fn make(&self, tools: Tools<'_>, aside: &Path) -> Result<()> {
+        let work = tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))?;
+        let written = |name: &str, bytes: &[u8]| {
+            let path = work.path().join(name);
+            std::fs::write(&path, bytes).map_err(|e| Error::io("write", &path, &e)).map(|()| path)
+        };
+        let grub_cfg = written("grub.cfg", self.grub_cfg.as_bytes())?;
+        let slot = written("slot.cfg", self.slot.as_bytes())?;
+        // GRUB's environment block: 1024 bytes, a header line, padded with #.
+        let header = "# GRUB Environment Block\n";
+        let env = written("env", format!("{header:#<1024}").as_bytes())?;
+        let efi = self.bootloader.path("BOOTX64.EFI");
+        let (vmlinuz, initrd) = (self.kernel.path("vmlinuz"), self.kernel.path("initrd"));
+        let files = [
+            ("EFI/BOOT/BOOTX64.EFI", &efi),
+            ("grub/grub.cfg", &grub_cfg),
+            ("grub/env1", &env),
+            ("grub/env2", &env),
+            ("a/slot.cfg", &slot),
+            ("a/vmlinuz", &vmlinuz),
+            ("a/initrd", &initrd),
+        ]
+        .map(|(path, source)| EspFile { path, source });
+        tools.esp(self.image, self.size, &files, aside)
+    }
+}

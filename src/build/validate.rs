@@ -1,0 +1,102 @@
+//! Has the configuration judged by the programs that will read it, inside the
+//! finished root, with the server's own links and addresses and throw-away secrets.
+
+use crate::error::{Error, Result};
+use crate::exec;
+use crate::plan::step::{Link, ThrowAway};
+use crate::sandbox::{Op, Outcome, Root, Sandbox};
+use crate::spec::{Kind, Validator};
+use std::path::Path;
+
+/// Where and with what validators run.
+pub(super) struct Judge<'a> {
+    /// The packages tree.
+    pub(super) tree: &'a Path,
+    /// The configuration layer as a tar file.
+    pub(super) config: &'a Path,
+    /// The server's links.
+    pub(super) links: &'a [Link],
+    /// Files to make in place of credentials.
+    pub(super) credentials: &'a [ThrowAway],
+}
+
+impl Judge<'_> {
+    /// Runs all validators; each in its own scratch copy of the root.
+    pub(super) fn all(&self, validators: &[Validator], sources: &[(String, String)]) -> Result<()> {
+        for validator in validators {
+            self.one(validator, sources)?;
+        }
+        Ok(())
+    }
+
+    fn one(&self, validator: &Validator, sources: &[(String, String)]) -> Result<()> {
+        let mut sandbox = Sandbox::new(Root::Scratch(self.tree.to_owned()), 0)
+            .bind(self.config, "/run/imagebuild-config.tar")
+            .op(Op::UnpackTar { tar: "/run/imagebuild-config.tar".into(), into: "/".into() })
+            .run(["sh", "-e", "-c", &self.surroundings()]);
+        let first = sandbox.commands();
+        for command in validator.prepare.iter().chain([&validator.argv]) {
+            sandbox = sandbox.program(command, &[], false);
+        }
+        let outcomes = sandbox.execute()?;
+        for (command, outcome) in
+            validator.prepare.iter().chain([&validator.argv]).zip(outcomes.iter().skip(first))
+        {
+            if outcome.code != 0 {
+                return Err(verdict(validator, command, outcome, sources));
+            }
+        }
+        Ok(())
+    }
+
+    /// A shell script that makes links, addresses and credentials.
+    fn surroundings(&self) -> String {
+        let mut script = "ip link set lo up\n".to_owned();
+        for link in self.links {
+            let name = &link.interface;
+            script += &format!("ip link add {name} type veth peer name {name}p\n");
+            for address in &link.addresses {
+                let nodad = if address.contains(':') { " nodad" } else { "" };
+                script += &format!("ip address add {address} dev {name}{nodad}\n");
+            }
+            script += &format!("ip link set {name}p up\nip link set {name} up\n");
+        }
+        for credential in self.credentials {
+            let path = exec::quote(&credential.path);
+            script += &format!("mkdir -p \"$(dirname {path})\"\n{}", make(credential.kind, &path));
+            script += &format!("chown {} {path}\nchmod {:o} {path}\n", credential.owner, credential.mode);
+        }
+        script
+    }
+}
+
+/// A command that makes a credential good enough to be parsed.
+fn make(kind: Kind, path: &str) -> String {
+    match kind {
+        Kind::SshHostKey => format!("ssh-keygen -q -t ed25519 -N '' -C '' -f {path}\n"),
+        Kind::TlsSelfSigned => format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=throw-away -days 1 -keyout {path} -out {path}.crt 2>&1 && cat {path}.crt >>{path}\n"
+        ),
+        Kind::MuninHtpasswd => format!("echo 'munin:$5$throw$away' >{path}\n"),
+        Kind::PasswordHash => format!("echo '$5$throw$away' >{path}\n"),
+        Kind::MacAddress => format!("echo 02:00:00:00:00:01 >{path}\n"),
+        Kind::Number => format!("echo 1 >{path}\n"),
+        Kind::Password | Kind::Text => format!("printf throw-away >{path}\n"),
+    }
+}
+
+/// What the program said, and which template made the file.
+fn verdict(
+    validator: &Validator,
+    command: &[String],
+    outcome: &Outcome,
+    sources: &[(String, String)],
+) -> Error {
+    let words: Vec<String> = command.iter().map(|word| exec::quote(word)).collect();
+    let mut error = Error::input(format!("`{}` rejects the configuration", words.join(" ")))
+        .detail(exec::tail(outcome.output.as_bytes()));
+    for (path, source) in sources.iter().filter(|(path, _)| validator.covers.contains(path)) {
+        error = error.detail(format!("{path} is made from {source}"));
+    }
+    error.hint("correct the file or template named above; nothing else has to be built again")
+}
