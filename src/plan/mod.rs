@@ -2,3 +2,9 @@
 pub mod guid;
 pub mod layout;
 //! The plan: pure functions from the spec to every file and step of an image.
+
+pub mod render;
+mod render_context;
+mod render_firewall;
+mod render_generated;
+mod render_units;

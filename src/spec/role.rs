@@ -3,7 +3,7 @@
 //! One set of types serves as written form and as model; the few values that are
 //! checked against an architecture keep their span in `RawRole`.
 
-use super::model::Purpose;
+use super::model::{Architecture, Purpose};
 use super::units::Mode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,6 +138,15 @@ pub struct Port {
     pub with_role: Option<String>,
     /// Only in architectures in which no server has this role.
     pub without_role: Option<String>,
+}
+
+impl Port {
+    /// Whether the port is there in `architecture`.
+    pub fn applies(&self, architecture: &Architecture) -> bool {
+        let some_has = |role: &String| architecture.with_role(role).next().is_some();
+        self.with_role.as_ref().is_none_or(some_has)
+            && !self.without_role.as_ref().is_some_and(some_has)
+    }
 }
 
 /// A protocol.

@@ -91,6 +91,11 @@ impl Tree {
         self.0.get(path)
     }
 
+    /// All files, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &TreeFile)> {
+        self.0.iter().map(|(path, file)| (path.as_str(), file))
+    }
+
     /// The files below `folder`, with their paths below it, sorted.
     pub fn below<'a>(
         &'a self,

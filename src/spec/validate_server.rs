@@ -165,13 +165,6 @@ pub(crate) fn nothing_is_taken_twice(
     Ok(())
 }
 
-/// Whether a port is there in this architecture.
-pub(crate) fn applies(port: &Port, architecture: &Architecture) -> bool {
-    let some_has = |role: &String| architecture.with_role(role).next().is_some();
-    port.with_role.as_ref().is_none_or(some_has)
-        && !port.without_role.as_ref().is_some_and(some_has)
-}
-
 fn overlaps(one: &Bind, other: &Bind, server: &Server) -> bool {
     let networks = |bind: &Bind| match bind {
         Bind::All => server.addresses.keys().cloned().collect(),
@@ -195,7 +188,7 @@ fn ports(
     let mut seen: Vec<(&Role, &Port)> = Vec::new();
     for role in roles {
         for (index, port) in role.ports.iter().enumerate() {
-            if !applies(port, architecture) {
+            if !port.applies(architecture) {
                 continue;
             }
             let same = seen.iter().find(|(_, other)| {

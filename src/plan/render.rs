@@ -1,0 +1,170 @@
+//! Every file of a server's configuration layer, as values: overlays of its roles
+//! with their templates rendered, and the files that follow from the spec.
+//!
+//! Pure. The only module that names minijinja: strict about undefined variables,
+//! keeps the trailing newline, escapes nothing.
+
+use super::render_context::Context;
+use super::{render_generated, render_units};
+use crate::error::{Error, Place, Result};
+use crate::spec::{Architecture, Role, Server, Spec, TreeFile};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// One file of the configuration layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfigFile {
+    /// Where it is on the server: `/etc/hosts`.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// What it is.
+    pub content: Content,
+    /// Where it comes from: `overlays/web/...`, or the role whose key asked for it.
+    pub source: String,
+}
+
+/// What a path of the configuration layer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Content {
+    /// A file.
+    Bytes(Vec<u8>),
+    /// A symbolic link to this.
+    Symlink(String),
+    /// A folder that must exist though it may be empty.
+    Directory,
+}
+
+impl ConfigFile {
+    /// A text file of root's, 0644.
+    pub(crate) fn text(path: impl Into<String>, text: String, source: &str) -> ConfigFile {
+        let (path, source) = (path.into(), source.to_owned());
+        ConfigFile {
+            path,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            content: Content::Bytes(text.into()),
+            source,
+        }
+    }
+
+    /// A symbolic link.
+    pub(crate) fn link(path: impl Into<String>, target: impl Into<String>, source: &str) -> Self {
+        let content = Content::Symlink(target.into());
+        ConfigFile {
+            path: path.into(),
+            mode: 0o777,
+            uid: 0,
+            gid: 0,
+            content,
+            source: source.into(),
+        }
+    }
+}
+
+/// The configuration layer of `server`, sorted by path.
+///
+/// # Errors
+/// When a template is wrong (with its line), or two sources bring one path.
+pub fn config_files(
+    spec: &Spec,
+    architecture: &Architecture,
+    server: &Server,
+) -> Result<Vec<ConfigFile>> {
+    let context = Context::new(spec, architecture, server);
+    let mut files = Vec::new();
+    for role in spec.roles_of(server) {
+        files.extend(overlay(spec, role, &context)?);
+    }
+    files.extend(render_generated::files(spec, architecture, server));
+    files.extend(render_units::files(spec, server));
+    let mut by_path: BTreeMap<String, ConfigFile> = BTreeMap::new();
+    for file in files {
+        if let Some(other) = by_path.insert(file.path.clone(), file) {
+            let now = by_path.get(&other.path).map_or("", |file| &file.source);
+            return Err(Error::input(format!("{} comes from two places", other.path))
+                .detail(format!("{}\n{now}", other.source))
+                .hint("remove one of them; imagebuild makes some files from keys of the roles"));
+        }
+    }
+    Ok(by_path.into_values().collect())
+}
+
+fn overlay(spec: &Spec, role: &Role, context: &Context<'_>) -> Result<Vec<ConfigFile>> {
+    let Some(overlay) = &role.overlay else { return Ok(Vec::new()) };
+    let folder = format!("overlays/{overlay}");
+    let mut files = Vec::new();
+    for (below, file) in spec.tree.below(&folder) {
+        let source = format!("{folder}/{below}");
+        let path = format!("/{}", below.strip_suffix(".j2").unwrap_or(below));
+        let content = match below.strip_suffix(".j2") {
+            Some(_) => render(&source, file, context)?.into_bytes(),
+            None => file.content.clone(),
+        };
+        let by_kind = if file.executable { 0o755 } else { 0o644 };
+        let mode = role.modes.get(&path).map_or(by_kind, |mode| mode.0);
+        files.push(ConfigFile {
+            path,
+            mode,
+            uid: 0,
+            gid: 0,
+            content: Content::Bytes(content),
+            source,
+        });
+    }
+    Ok(files)
+}
+
+/// Renders one template.
+fn render(source: &str, file: &TreeFile, context: &Context<'_>) -> Result<String> {
+    let text = std::str::from_utf8(&file.content).map_err(|cause| {
+        Error::input(format!("the template {source} is not UTF-8: {cause}"))
+            .hint("take `.j2` off its name if it is not a template")
+    })?;
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
+    environment.set_syntax(syntax.build().map_err(|cause| template_error(source, text, &cause))?);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_debug(true);
+    environment
+        .render_named_str(source, text, Serde(context))
+        .map_err(|cause| template_error(source, text, &cause))
+}
+
+fn template_error(source: &str, text: &str, cause: &minijinja::Error) -> Error {
+    let undefined = cause.kind() == minijinja::ErrorKind::UndefinedError;
+    let span = cause.range().or_else(|| line_span(text, cause.line()?));
+    let wanted = span.clone().and_then(|span| text.get(span)).unwrap_or("").trim().to_owned();
+    let message = match (undefined, cause.detail()) {
+        (true, _) if !wanted.is_empty() => format!("`{wanted}` is not defined in this template"),
+        (_, Some(detail)) => format!("the template is wrong: {detail}"),
+        (_, None) => format!("the template is wrong: {}", cause.kind()),
+    };
+    let error = Error::input(message);
+    let error = match span {
+        Some(span) => error.at(Place::of_span(Path::new(source), text, span)),
+        None => error.context(source),
+    };
+    if undefined {
+        error.hint("templates know `server`, `arch`, `site` and `peers`; docs/spec.md lists what each holds")
+    } else {
+        error.hint("templates are minijinja's: https://docs.rs/minijinja/latest/minijinja/syntax/")
+    }
+}
+
+fn line_span(text: &str, line: usize) -> Option<std::ops::Range<usize>> {
+    let start = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    let length = text.get(start..)?.lines().next()?.len();
+    Some(start..start + length)
+}

@@ -1,0 +1,159 @@
+//! Where the roles' ports listen, and the nftables rules that let others in.
+//!
+//! One walk over the ports gives both, so a daemon cannot listen where the
+//! firewall does not expect it.
+
+use crate::spec::{
+    Addresses, Architecture, Bind, From, Network, Port, Protocol, Role, Server, Spec,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// An address and port on which something listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Listen {
+    /// As in a URL: IPv6 in brackets.
+    host: String,
+    /// Bare.
+    address: String,
+    /// The number.
+    port: u16,
+    /// 4 or 6.
+    version: u8,
+}
+
+impl Listen {
+    fn new(address: IpAddr, port: u16) -> Listen {
+        let bare = address.to_string();
+        let (host, version) =
+            if address.is_ipv4() { (bare.clone(), 4) } else { (format!("[{bare}]"), 6) };
+        Listen { host, address: bare, port, version }
+    }
+}
+
+/// Where each port of `server` listens, and the rules for the input chain.
+pub(crate) fn ports<'a>(
+    spec: &'a Spec,
+    architecture: &'a Architecture,
+    server: &'a Server,
+) -> (BTreeMap<&'a str, Vec<Listen>>, Vec<String>) {
+    let mut listens: BTreeMap<&str, Vec<Listen>> = BTreeMap::new();
+    let mut rules = Vec::new();
+    for role in spec.roles_of(server) {
+        for port in role.ports.iter().filter(|port| port.applies(architecture)) {
+            let walk = Walk { architecture, server, role, port };
+            let places = walk.places();
+            let addresses = places.iter().flat_map(|(_, own)| own.both());
+            let own = listens.entry(&port.name).or_default();
+            own.extend(addresses.map(|address| Listen::new(address, port.number)));
+            if port.bind == Bind::Loopback {
+                own.push(Listen::new(IpAddr::from([127, 0, 0, 1]), port.number));
+            }
+            rules.extend(walk.rules(&places));
+        }
+    }
+    (listens, rules)
+}
+
+/// One port of one server.
+struct Walk<'a> {
+    architecture: &'a Architecture,
+    server: &'a Server,
+    role: &'a Role,
+    port: &'a Port,
+}
+
+impl<'a> Walk<'a> {
+    /// The networks and addresses on which the port is reachable from outside.
+    fn places(&self) -> Vec<(&'a Network, Addresses)> {
+        let own = |name: &String| {
+            let network = self.architecture.networks.get(name)?;
+            Some((network, *self.server.addresses.get(name)?))
+        };
+        match &self.port.bind {
+            Bind::All => self.server.addresses.keys().filter_map(own).collect(),
+            Bind::Loopback => Vec::new(),
+            Bind::Access => self.server.ssh.iter().filter_map(own).collect(),
+            Bind::Network(name) => own(name).into_iter().collect(),
+            Bind::Floating(purpose) => self
+                .architecture
+                .floating_for(*purpose)
+                .filter(|floating| floating.holders.contains(&self.server.name))
+                .filter_map(|floating| {
+                    let network = self.architecture.networks.get(&floating.network)?;
+                    Some((network, floating.addresses))
+                })
+                .collect(),
+        }
+    }
+
+    fn rules(&self, places: &[(&'a Network, Addresses)]) -> Vec<String> {
+        let mut rules = Vec::new();
+        for (network, own) in places {
+            for (ip, address) in ["ip", "ip6"].into_iter().zip(own.both()) {
+                if let Some(sources) = self.sources(network, ip) {
+                    rules.push(self.rule(network, ip, address, &sources));
+                }
+            }
+        }
+        rules
+    }
+
+    fn rule(&self, network: &Network, ip: &str, own: IpAddr, sources: &[String]) -> String {
+        let from = match sources {
+            [] => String::new(),
+            sources => format!("{ip} saddr {{ {} }} ", sources.join(", ")),
+        };
+        let to = match self.port.protocol {
+            Protocol::Tcp => format!("tcp dport {}", self.port.number),
+            Protocol::Udp => format!("udp dport {}", self.port.number),
+            Protocol::Vrrp => "meta l4proto vrrp".to_owned(),
+        };
+        let (interface, role, name) = (&network.interface, &self.role.name, &self.port.name);
+        format!(
+            "iifname \"{interface}\" {from}{ip} daddr {own} {to} accept comment \"{role}: {name}\""
+        )
+    }
+
+    /// The allowed source addresses of one IP version: none at all (no rule), or
+    /// a list, empty when everyone may.
+    fn sources(&self, network: &Network, ip: &str) -> Option<Vec<String>> {
+        let mut all = Vec::new();
+        for from in &self.port.from {
+            match from {
+                From::Any => return Some(Vec::new()),
+                From::Access => all.extend(self.prefixes(&self.server.ssh, ip)),
+                From::Network(name) => all.extend(self.prefixes([name], ip)),
+                From::Peers => all.extend(self.with_role(&self.role.name, network, ip)),
+                From::Role(role) => all.extend(self.with_role(role, network, ip)),
+                From::Server(name) => {
+                    let one = self.architecture.servers.get(name).into_iter();
+                    all.extend(one.filter_map(|server| address(server, network, ip)));
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        (!all.is_empty()).then_some(all)
+    }
+
+    fn prefixes<'n>(&self, names: impl IntoIterator<Item = &'n String>, ip: &str) -> Vec<String> {
+        let networks = names.into_iter().filter_map(|name| self.architecture.networks.get(name));
+        networks.map(|one| if ip == "ip" { one.v4 } else { one.v6 }.to_string()).collect()
+    }
+
+    fn with_role(&self, role: &str, network: &Network, ip: &str) -> Vec<String> {
+        let others = self
+            .architecture
+            .servers
+            .values()
+            .filter(|server| server.has_role(role) && server.name != self.server.name);
+        others.filter_map(|server| address(server, network, ip)).collect()
+    }
+}
+
+fn address(server: &Server, network: &Network, ip: &str) -> Option<String> {
+    let own = server.addresses.get(&network.name)?;
+    Some(if ip == "ip" { own.v4.to_string() } else { own.v6.to_string() })
+}

@@ -1,0 +1,155 @@
+//! Files of the configuration layer that follow from the spec one to one and
+//! whose number depends on it: one a network, one a credential, one a plugin.
+
+use super::render::{ConfigFile, Content};
+use crate::exec::quote;
+use crate::spec::{
+    Architecture, BASE_ROLE, Credential, MONITORED_ROLE, Network, Role, Server, Spec,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// All of them.
+pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
+    let mut files: Vec<ConfigFile> = spec.roles_of(server).flat_map(links).collect();
+    if server.has_role(BASE_ROLE) {
+        files.extend(networks(architecture, server));
+        files.push(credentials(spec, server));
+        files.push(checks(spec, server));
+        files.push(boot_conf(spec, server));
+        files.extend(authorized_keys(spec, architecture));
+        // The initramfs fills it; an absent one makes every boot a first boot.
+        files.push(ConfigFile::text("/etc/machine-id", String::new(), "imagebuild"));
+    }
+    if server.has_role(MONITORED_ROLE) {
+        files.extend(munin(spec, server));
+    }
+    files
+}
+
+fn links(role: &Role) -> Vec<ConfigFile> {
+    let source = format!("roles/{}.toml", role.name);
+    role.links.iter().map(|(path, target)| ConfigFile::link(path, target, &source)).collect()
+}
+
+/// systemd-networkd's file of each network.
+fn networks(architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
+    let own = server.addresses.keys().filter_map(|name| architecture.networks.get(name));
+    own.map(|network| {
+        let path = format!("/etc/systemd/network/10-{}.network", network.interface);
+        let source = format!("images/{}.toml", architecture.name);
+        ConfigFile::text(path, network_file(network, server), &source)
+    })
+    .collect()
+}
+
+/// Addresses are set without a carrier and stay when it goes: daemons can bind at
+/// boot, and keepalived alone judges the link. DAD would hold an address back for a
+/// second and give it up for good when a twin answers; foreign addresses
+/// (keepalived's) survive a restart of networkd.
+fn network_file(network: &Network, server: &Server) -> String {
+    let mut text =
+        format!("# The network {}.\n[Match]\nName={}\n", network.name, network.interface);
+    let mtu = network.mtu.map_or(String::new(), |mtu| format!("MTUBytes={mtu}\n"));
+    write!(text, "\n[Link]\nRequiredForOnline=no-carrier\n{mtu}").ok();
+    text.push_str("\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nMulticastDNS=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nKeepConfiguration=static\n");
+    if let Some(own) = server.addresses.get(&network.name) {
+        for (address, prefix) in own.both().into_iter().zip([network.v4, network.v6]) {
+            let dad = if address.is_ipv6() { "DuplicateAddressDetection=none\n" } else { "" };
+            write!(text, "\n[Address]\nAddress={address}/{}\n{dad}", prefix.length).ok();
+        }
+    }
+    let gateways =
+        [network.gateway_v4.map(|g| g.to_string()), network.gateway_v6.map(|g| g.to_string())];
+    for gateway in gateways.into_iter().flatten() {
+        write!(text, "\n[Route]\nGateway={gateway}\n").ok();
+    }
+    text
+}
+
+/// The table that `imagebuild-seed` reads: one line a credential, tabs between.
+fn credentials(spec: &Spec, server: &Server) -> ConfigFile {
+    let mut lines = BTreeMap::new();
+    for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
+        for name in names(credential, server) {
+            let line = credential_line(&name, credential);
+            // Two roles may share a credential; the one that installs it says more.
+            if credential.install.is_some() || !lines.contains_key(&name) {
+                lines.insert(name, line);
+            }
+        }
+    }
+    let head = "# name\tneeded\tpath\towner\tgroup\tmode\tpurpose\n".to_owned();
+    let text = lines.into_values().fold(head, |text, line| text + &line);
+    ConfigFile::text("/usr/lib/imagebuild/credentials", text, "[[credentials]] of the roles")
+}
+
+/// The credential's names on `server`: `{network}` stands for each of its networks.
+fn names(credential: &Credential, server: &Server) -> Vec<String> {
+    if !credential.name.contains("{network}") {
+        return vec![credential.name.clone()];
+    }
+    server.addresses.keys().map(|network| credential.name.replace("{network}", network)).collect()
+}
+
+fn credential_line(name: &str, credential: &Credential) -> String {
+    let needed = if credential.optional { "optional" } else { "needed" };
+    let place = match &credential.install {
+        Some(to) => {
+            format!("{}\t{}\t{}\t{}", to.path, to.owner, to.group, String::from(to.mode))
+        }
+        None => "-\t-\t-\t-".to_owned(),
+    };
+    format!("{name}\t{needed}\t{place}\t{}\n", credential.purpose)
+}
+
+/// The table that `imagebuild-check` reads: name, credentials it waits for, command.
+fn checks(spec: &Spec, server: &Server) -> ConfigFile {
+    let mut text = "# name\tcredentials\tcommand\n".to_owned();
+    for check in spec.roles_of(server).flat_map(|role| &role.checks) {
+        let argv: Vec<String> = check.argv.iter().map(|word| quote(word)).collect();
+        let credentials =
+            if check.credentials.is_empty() { "-".to_owned() } else { check.credentials.join(",") };
+        writeln!(text, "{}\t{credentials}\t{}", check.name, argv.join(" ")).ok();
+    }
+    ConfigFile::text("/usr/lib/imagebuild/checks", text, "[[checks]] of the roles")
+}
+
+/// What the initramfs must know of this server.
+fn boot_conf(spec: &Spec, server: &Server) -> ConfigFile {
+    let paths: BTreeSet<&str> =
+        spec.roles_of(server).flat_map(|role| &role.slot_var).map(String::as_str).collect();
+    let paths: Vec<&str> = paths.into_iter().collect();
+    let text = format!(
+        "# Read by the initramfs: paths below /var that are the slot's, read-only;\n# folders of / that live below /var.\nSLOT_VAR=\"{}\"\nSTATE_DIRS=\"home root srv\"\n",
+        paths.join(" ")
+    );
+    ConfigFile::text("/usr/lib/imagebuild/boot.conf", text, "slot-var of the roles")
+}
+
+fn authorized_keys(spec: &Spec, architecture: &Architecture) -> Option<ConfigFile> {
+    let keys = &spec.site.admin_keys;
+    let path = format!("/etc/ssh/authorized_keys.d/{}", architecture.admin);
+    (!keys.is_empty()).then(|| ConfigFile::text(path, keys.join("\n") + "\n", "site.toml"))
+}
+
+/// Plugin links of all roles, and one that counts traffic for each interface.
+fn munin(spec: &Spec, server: &Server) -> Vec<ConfigFile> {
+    let mut links = BTreeMap::new();
+    for role in spec.roles_of(server) {
+        let source = format!("roles/{}.toml", role.name);
+        for (name, plugin) in &role.munin {
+            links.insert(name.clone(), (plugin.clone(), source.clone()));
+        }
+    }
+    let own = links.into_iter().map(|(name, (plugin, source))| {
+        let target = format!("/usr/share/munin/plugins/{plugin}");
+        ConfigFile::link(format!("/etc/munin/plugins/{name}"), target, &source)
+    });
+    let folder = ConfigFile {
+        mode: 0o755,
+        content: Content::Directory,
+        ..ConfigFile::text("/etc/munin/plugins", String::new(), "roles/monitored.toml")
+    };
+    std::iter::once(folder).chain(own).collect()
+}
