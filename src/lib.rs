@@ -6,6 +6,7 @@
 //! progress; `tests/imports.rs` holds it to that.
 
 pub mod build;
+pub mod cli;
 pub mod error;
 pub mod exec;
 pub mod fs;
@@ -16,5 +17,5 @@ pub mod plan;
 pub mod progress;
 pub mod rootfs;
 pub mod sandbox;
-pub mod store;
 pub mod spec;
+pub mod store;

@@ -1,13 +1,47 @@
 //! Parse, run, print the error: a table of contents.
 
-use imagebuild::sandbox;
+use clap::Parser;
+use imagebuild::cli::Cli;
+use imagebuild::error::Error;
+use imagebuild::{exec, sandbox};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::process::ExitCode;
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    match args.get(1).map(String::as_str) {
-        Some(sandbox::OUTER) => sandbox::run_outer(),
-        Some(sandbox::INNER) => sandbox::run_inner(),
-        Some(sandbox::ID_MAPPER) => sandbox::run_id_mapper(&args[2]).unwrap(),
+fn main() -> ExitCode {
+    // The sandbox's own processes are this program, too; they must stay single-threaded.
+    let hidden: Vec<String> = std::env::args().skip(1).take(2).collect();
+    match hidden.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [sandbox::OUTER] => return sandbox::run_outer(),
+        [sandbox::INNER] => return sandbox::run_inner(),
+        [sandbox::ID_MAPPER, pid] => return finish(sandbox::run_id_mapper(pid)),
         _ => {}
     }
+    let cli = Cli::parse();
+    finish(watch_signals().and_then(|()| cli.run()))
+}
+
+fn finish(result: Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+/// The first signal ends running programs, so that the work unwinds and cleans up;
+/// a second one ends this process at once.
+fn watch_signals() -> Result<(), Error> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| Error::build(format!("cannot watch for signals: {e}")))?;
+    std::thread::spawn(move || {
+        for (count, _signal) in signals.forever().enumerate() {
+            if count > 0 {
+                std::process::exit(130);
+            }
+            exec::interrupt();
+        }
+    });
+    Ok(())
 }

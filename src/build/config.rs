@@ -17,7 +17,9 @@ pub(super) fn write_tar(files: &[ConfigFile], epoch: u64, tar: &Path) -> Result<
             if folders.insert(path[..end].to_owned()) {
                 let mut header = header(0o755, 0, 0, epoch);
                 header.set_entry_type(tar::EntryType::Directory);
-                builder.append_data(&mut header, format!("{}/", &path[..end]), [].as_slice()).map_err(failed)?;
+                builder
+                    .append_data(&mut header, format!("{}/", &path[..end]), [].as_slice())
+                    .map_err(failed)?;
             }
         }
         let mut header = header(file.mode, file.uid, file.gid, epoch);
@@ -33,7 +35,9 @@ pub(super) fn write_tar(files: &[ConfigFile], epoch: u64, tar: &Path) -> Result<
             Content::Directory => {
                 if folders.insert(path.to_owned()) {
                     header.set_entry_type(tar::EntryType::Directory);
-                    builder.append_data(&mut header, format!("{path}/"), [].as_slice()).map_err(failed)?;
+                    builder
+                        .append_data(&mut header, format!("{path}/"), [].as_slice())
+                        .map_err(failed)?;
                 }
             }
         }

@@ -22,8 +22,10 @@ pub(super) fn open_verified(pool: &Path, package: &PackageRef) -> Result<File> {
     }
     std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
     let (name, version) = (&package.name, &package.version);
-    Err(Error::build(format!("the file of {name} {version} in the store was damaged and is removed"))
-        .hint("run the same command again: it is fetched anew"))
+    Err(Error::build(format!(
+        "the file of {name} {version} in the store was damaged and is removed"
+    ))
+    .hint("run the same command again: it is fetched anew"))
 }
 
 fn path(pool: &Path, package: &PackageRef) -> PathBuf {
@@ -71,7 +73,8 @@ fn node(package: &PackageRef, control: &str) -> Result<Node> {
         Error::build(format!("the package {} has no control file", package.name))
     })??;
     let field = paragraph.get("Pre-Depends").unwrap_or_default();
-    let groups = depends::parse(field, "amd64").map_err(|why| paragraph.error("Pre-Depends", why))?;
+    let groups =
+        depends::parse(field, "amd64").map_err(|why| paragraph.error("Pre-Depends", why))?;
     let pre_depends = groups
         .iter()
         .flat_map(|group| &group.0)

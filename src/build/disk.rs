@@ -100,7 +100,8 @@ impl Build<'_> {
     fn remember(&self, file: &Path, identity: Sha256Digest) -> Result<()> {
         let path = self.stamp_path(file);
         fs::create_dir_all(&self.store.root().join("outputs"))?;
-        let json = serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
+        let json =
+            serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
         fs::write_atomically(&path, &json)
     }
 }

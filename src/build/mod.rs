@@ -87,10 +87,10 @@ impl<'a> Build<'a> {
         }
         let start = Instant::now();
         progress::step("Making", format!("{}: {}", step.name(), step.summary()));
-        let (object, origin) = self
-            .store
-            .provide(key, |aside| self.perform(step, &inputs, aside))
-            .map_err(|e| if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e })?;
+        let (object, origin) =
+            self.store.provide(key, |aside| self.perform(step, &inputs, aside)).map_err(|e| {
+                if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e }
+            })?;
         if origin == Origin::Made {
             self.times.borrow_mut().push((step.name(), start.elapsed()));
         }
@@ -129,8 +129,11 @@ impl<'a> Build<'a> {
                 secrets::scan_tree(&tools, &aside.join("tree"))
             }
             Step::PackagesLayer { tools, tree: packages, epoch } => {
-                Tools { tree: &tree(tools), epoch: *epoch }
-                    .erofs_of_tree(&tree(packages), "packages", aside)?;
+                Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tree(
+                    &tree(packages),
+                    "packages",
+                    aside,
+                )?;
                 seal_layer("packages", aside)
             }
             Step::ConfigLayer { tools, files, epoch } => {
@@ -149,7 +152,16 @@ impl<'a> Build<'a> {
                 Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)
             }
             Step::Esp {
-                tools, bootloader, kernel, packages, config, image, grub_cfg, arguments, size, epoch,
+                tools,
+                bootloader,
+                kernel,
+                packages,
+                config,
+                image,
+                grub_cfg,
+                arguments,
+                size,
+                epoch,
             } => {
                 let packages: RootHash = object(packages).json("verity.json")?;
                 let config: RootHash = object(config).json("verity.json")?;
@@ -207,7 +219,8 @@ fn seal_layer(label: &str, aside: &Path) -> Result<()> {
     let uuid = Guid::of_name(&format!("{label}/verity"));
     let params = verity::Params { salt: Vec::new(), uuid };
     let verity = verity::append(&aside.join("layer.erofs"), &params)?;
-    let json = serde_json::to_vec(&RootHash::of(&verity)).map_err(|e| Error::build(e.to_string()))?;
+    let json =
+        serde_json::to_vec(&RootHash::of(&verity)).map_err(|e| Error::build(e.to_string()))?;
     fs::write_atomically(&aside.join("verity.json"), &json)
 }
 
@@ -223,7 +236,8 @@ struct Esp<'a> {
 
 impl Esp<'_> {
     fn make(&self, tools: Tools<'_>, aside: &Path) -> Result<()> {
-        let work = tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))?;
+        let work =
+            tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))?;
         let written = |name: &str, bytes: &[u8]| {
             let path = work.path().join(name);
             std::fs::write(&path, bytes).map_err(|e| Error::io("write", &path, &e)).map(|()| path)

@@ -64,7 +64,8 @@ impl Judge<'_> {
         for credential in self.credentials {
             let path = exec::quote(&credential.path);
             script += &format!("mkdir -p \"$(dirname {path})\"\n{}", make(credential.kind, &path));
-            script += &format!("chown {} {path}\nchmod {:o} {path}\n", credential.owner, credential.mode);
+            script +=
+                &format!("chown {} {path}\nchmod {:o} {path}\n", credential.owner, credential.mode);
         }
         script
     }

@@ -1,10 +1,12 @@
-//! What will be done, as a value: the disk map, the rendered files, the steps.
+//! The plan: pure functions from the spec and the lock to every file, the disk
+//! map and the steps of an image. Nothing here touches a disk or a network.
+
 pub mod guid;
 pub mod layout;
-//! The plan: pure functions from the spec to every file and step of an image.
-
 pub mod render;
 mod render_context;
 mod render_firewall;
 mod render_generated;
 mod render_units;
+pub mod server;
+pub mod step;

@@ -4,7 +4,6 @@ use super::layout::{Growth, Layout, Sizes};
 use super::render;
 use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
 use crate::error::{Error, Result};
-use crate::fs::Sha256Digest;
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
 use crate::spec::{Architecture, Server, Spec};
@@ -82,8 +81,17 @@ impl Plan {
         let (layout, version) = (plan.layout.clone(), server.image_version.clone());
         let lock = lock.digest();
         let keys = ImageStep {
-            layout, bootloader, esp, packages_layer, config, state, validate, version, lock,
-            kernel_release, packages,
+            layout,
+            bootloader,
+            esp,
+            packages_layer,
+            config,
+            state,
+            validate,
+            version,
+            lock,
+            kernel_release,
+            packages,
         };
         plan.add(Step::Image(Box::new(keys)))?;
         Ok(plan)
@@ -182,7 +190,8 @@ fn layout(server: &Server) -> Result<Layout> {
 fn text(spec: &Spec, path: &str) -> Result<String> {
     let missing = || Error::input(format!("the project has no {path}"));
     let file = spec.tree.get(path).ok_or_else(missing)?;
-    String::from_utf8(file.content.clone()).map_err(|_| Error::input(format!("{path} is not UTF-8")))
+    String::from_utf8(file.content.clone())
+        .map_err(|_| Error::input(format!("{path} is not UTF-8")))
 }
 
 /// The step that judges the configuration, but for the configuration's own key.
@@ -198,11 +207,8 @@ fn validate<'a>(
     let covered = |file: &&render::ConfigFile| {
         validators.iter().any(|validator| validator.covers.contains(&file.path))
     };
-    let sources: Vec<(String, String)> = files
-        .iter()
-        .filter(covered)
-        .map(|file| (file.path.clone(), file.source.clone()))
-        .collect();
+    let sources: Vec<(String, String)> =
+        files.iter().filter(covered).map(|file| (file.path.clone(), file.source.clone())).collect();
     move |config| Step::Validate {
         tree,
         config,

@@ -12,6 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::{prctl, signal::Signal};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Where the new root is put together; any folder that every Linux has will do,
 /// as it is only seen inside the sandbox's own mount namespace.
@@ -25,16 +26,21 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Entry point of the outer process: the job as JSON on standard input, the
 /// report as JSON on standard output.
-pub fn run_outer() {
-    if let Err(error) = outer() {
-        report(&report_of(&error));
+pub fn run_outer() -> ExitCode {
+    match outer() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&report_of(&error));
+            ExitCode::FAILURE
+        }
     }
 }
 
 /// Entry point of the inner process.
-pub fn run_inner() {
+pub fn run_inner() -> ExitCode {
     let done = inner().unwrap_or_else(|error| report_of(&error));
     report(&done);
+    ExitCode::SUCCESS
 }
 
 /// Entry point of the id mapper: waits for a line, then maps the process `pid`.

@@ -288,12 +288,16 @@ pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
         return Some("a private key");
     }
     let is_shadow = matches!(path, "etc/shadow" | "etc/gshadow");
-    let hashed = |line: &[u8]| line.split(|b| *b == b':').nth(1).is_some_and(|f| f.starts_with(b"$"));
+    let hashed =
+        |line: &[u8]| line.split(|b| *b == b':').nth(1).is_some_and(|f| f.starts_with(b"$"));
     if is_shadow && content.split(|b| *b == b'\n').any(hashed) {
         return Some("a password hash");
     }
     let text = String::from_utf8_lossy(content);
-    let crypt = |word: &str| ["$y$", "$6$", "$5$", "$2b$", "$apr1$"].iter().any(|p| word.starts_with(p)) && word.len() > 20;
+    let crypt = |word: &str| {
+        ["$y$", "$6$", "$5$", "$2b$", "$apr1$"].iter().any(|p| word.starts_with(p))
+            && word.len() > 20
+    };
     let is_word = |c: char| c.is_whitespace() || "\"':=,".contains(c);
     if content.len() < 1 << 20 && text.split(is_word).any(crypt) {
         return Some("a password hash");

@@ -1,0 +1,33 @@
+//! `imagebuild lock`: chooses packages and writes the lock.
+
+use super::Common;
+use super::project::Project;
+use crate::error::{Error, Result};
+use crate::lock::update::Policy;
+use crate::progress;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Move to the newest versions: of this package and what must move with it,
+    /// or of all packages if none is named
+    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "")]
+    update: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    if common.locked {
+        return Err(Error::input("`lock --locked` contradicts itself")
+            .hint("`--locked` is for builds; leave it away to write the lock"));
+    }
+    let mut project = Project::open_as_it_is(common)?;
+    let policy = match arguments.update.as_deref() {
+        None => Policy::Keep,
+        Some("") => Policy::UpdateAll,
+        Some(package) => Policy::Update(package.to_owned()),
+    };
+    if !project.resolve(&policy)? {
+        progress::step("Unchanged", "imagebuild.lock is up to date");
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! What the verbs share: the project's spec, its lock kept up to date, the pool.
+
+use super::Common;
+use crate::error::{Error, Result};
+use crate::lock::archives::Archives;
+use crate::lock::fetch::{Fetcher, Patience};
+use crate::lock::file::{ESSENTIAL, Lock, LockedPackage, Requests};
+use crate::lock::mirror::Mirrors;
+use crate::lock::openpgp::TrustAnchors;
+use crate::lock::pool::{Outcome, Pool};
+use crate::lock::update::{Policy, resolve};
+use crate::plan::server::{TOOLS, set_name};
+use crate::progress;
+use crate::spec::{Architecture, Server, Spec};
+use crate::store::Store;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The lock's set with QEMU and its firmware.
+pub(super) const VM_TOOLS: &str = "tools/vm";
+/// The lock's set with apt, for the tests that compare with it.
+const REFERENCE_TOOLS: &str = "tools/reference";
+
+/// The programs that touch bytes of an image.
+const TOOL_PACKAGES: [&str; 13] = [
+    "base-passwd",
+    "busybox-static",
+    "dmsetup",
+    "dosfstools",
+    "e2fsprogs",
+    "erofs-utils",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "kmod",
+    "mtools",
+    "openssh-client",
+    "openssl",
+];
+const VM_PACKAGES: [&str; 6] =
+    ["base-files", "base-passwd", "ovmf", "qemu-system-x86", "qemu-utils", "seabios"];
+const REFERENCE_PACKAGES: [&str; 1] = ["apt"];
+
+/// A project with its lock and the store.
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) spec: Spec,
+    pub(super) lock: Lock,
+    pub(super) store: Store,
+    lock_path: PathBuf,
+    mirrors: Mirrors,
+    anchors: TrustAnchors,
+    locked: bool,
+}
+
+impl Project {
+    /// Reads the project; makes or completes its lock if it must.
+    pub(super) fn open(common: &Common) -> Result<Project> {
+        let mut project = Project::open_as_it_is(common)?;
+        let requests = requests(&project.spec);
+        if !project.lock.matches(&requests) {
+            project.refuse_if_locked("the lock does not fit the spec: it lacks packages or users that roles ask for, or has some that none asks for")?;
+            project.resolve(&Policy::Keep)?;
+        }
+        Ok(project)
+    }
+
+    /// Reads the project, with whatever lock is there.
+    pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
+        let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
+        let spec = Spec::read(&folder)?;
+        let lock_path = folder.join("imagebuild.lock");
+        let lock = if lock_path.exists() { Lock::read(&lock_path)? } else { Lock::default() };
+        let root = common.store.clone().unwrap_or_else(Store::default_root);
+        let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
+        let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+        let anchors = match &common.keyring {
+            Some(file) => TrustAnchors::from_file(file)?,
+            None => TrustAnchors::debian()?,
+        };
+        let store = Store::open(&root)?;
+        Ok(Project { spec, lock, store, lock_path, mirrors, anchors, locked: common.locked })
+    }
+
+    fn refuse_if_locked(&self, why: &str) -> Result<()> {
+        if self.locked {
+            return Err(Error::input(why).hint(
+                "run `imagebuild lock` and look at what it changes, or leave `--locked` away",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Resolves anew, says what changed, and writes the lock.
+    pub(super) fn resolve(&mut self, policy: &Policy) -> Result<bool> {
+        let fetcher = Fetcher::new(Patience::default());
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_err(|_| Error::build("this machine's clock stands before 1970"))?
+            .as_secs();
+        let root = self.store.root();
+        let archives = Archives::load(root, &self.mirrors, &fetcher, &self.anchors, now)?;
+        let old = (!self.lock.packages.is_empty()).then_some(&self.lock);
+        let (lock, changes) = resolve(&archives, &requests(&self.spec), old, policy)?;
+        if old.is_some() {
+            for change in &changes {
+                progress::step("Locking", change.to_string());
+            }
+        }
+        let changed = lock != self.lock;
+        if changed {
+            lock.write(&self.lock_path)?;
+            let (count, path) = (lock.packages.len(), self.lock_path.display());
+            progress::step("Locked", format!("{count} packages in {path}"));
+        }
+        self.lock = lock;
+        Ok(changed)
+    }
+
+    /// Has the packages of these sets in the pool. Files that no archive has any
+    /// more are locked anew, in plain sight.
+    pub(super) fn fetch(&mut self, sets: &[String]) -> Result<()> {
+        // The second time all are of an index that was just read.
+        for _ in 0..2 {
+            match self.pool()?.ensure(&self.packages_of(sets)?)? {
+                Outcome::Complete { .. } => return Ok(()),
+                Outcome::Vanished(gone) => {
+                    let names: Vec<String> = gone.into_iter().map(|p| p.name).collect();
+                    let list = names.join(", ");
+                    self.refuse_if_locked(&format!(
+                        "no archive has these locked packages any more: {list}"
+                    ))?;
+                    progress::warn(format!(
+                        "no archive has the locked version any more of: {list}"
+                    ));
+                    self.resolve(&Policy::Relock(names))?;
+                }
+            }
+        }
+        Err(Error::archive("the mirror lists packages that it does not have").hint(
+            "it may be in the middle of an update: try again in some minutes, or use `--mirror`",
+        ))
+    }
+
+    fn pool(&self) -> Result<Pool> {
+        let fetcher = Fetcher::new(Patience::default());
+        Pool::new(self.store.root(), self.mirrors.clone(), fetcher, &self.lock)
+    }
+
+    fn packages_of(&self, sets: &[String]) -> Result<Vec<&LockedPackage>> {
+        let mut all = Vec::new();
+        for set in sets {
+            all.extend(self.lock.set(set).ok_or_else(|| {
+                Error::input(format!("imagebuild.lock has no set `{set}`"))
+                    .hint("run `imagebuild lock`")
+            })?);
+        }
+        Ok(all)
+    }
+
+    /// The sets that a build of these servers reads.
+    pub(super) fn sets(servers: &[(&Architecture, &Server)]) -> Vec<String> {
+        let sets: BTreeSet<String> = servers
+            .iter()
+            .map(|(architecture, server)| set_name(architecture, server))
+            .chain([TOOLS.to_owned()])
+            .collect();
+        sets.into_iter().collect()
+    }
+}
+
+/// All that the spec, and imagebuild itself, ask of the archive.
+fn requests(spec: &Spec) -> Requests {
+    let mut requests = Requests::default();
+    let essential = || std::iter::once(ESSENTIAL.to_owned());
+    let names = |list: &[&str]| -> Vec<String> { list.iter().map(|n| (*n).to_owned()).collect() };
+    let tools: Vec<String> = essential().chain(names(&TOOL_PACKAGES)).collect();
+    requests.sets.insert(TOOLS.to_owned(), tools);
+    requests.sets.insert(VM_TOOLS.to_owned(), names(&VM_PACKAGES));
+    let reference: Vec<String> = essential().chain(names(&REFERENCE_PACKAGES)).collect();
+    requests.sets.insert(REFERENCE_TOOLS.to_owned(), reference);
+    for architecture in spec.architectures.values() {
+        for server in architecture.servers.values() {
+            let asked = spec.packages(server).into_iter().map(str::to_owned);
+            requests
+                .sets
+                .insert(set_name(architecture, server), essential().chain(asked).collect());
+        }
+    }
+    for role in spec.roles.values() {
+        requests.users.extend(role.users.iter().cloned());
+        requests.groups.extend(role.groups.iter().cloned());
+    }
+    requests
+}
+
+/// The servers that a command line names: an architecture (or `all`), and a role.
+pub(super) fn servers<'a>(
+    spec: &'a Spec,
+    architecture: &str,
+    role: Option<&str>,
+) -> Result<Vec<(&'a Architecture, &'a Server)>> {
+    if architecture == "all" {
+        if role.is_some() {
+            return Err(Error::input("`--role` needs one architecture, not `all`")
+                .hint("name the architecture: `imagebuild arch4 --role web1`"));
+        }
+        let all = spec.architectures.values();
+        return Ok(all.flat_map(|a| a.servers.values().map(move |server| (a, server))).collect());
+    }
+    let architecture = spec.architecture(architecture)?;
+    match role {
+        Some(name) => Ok(vec![(architecture, architecture.server(name)?)]),
+        None => Ok(architecture.servers.values().map(|server| (architecture, server)).collect()),
+    }
+}
