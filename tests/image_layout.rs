@@ -1,6 +1,8 @@
 //! The disk map and the manifest, pinned: a change here changes every image, and a
 //! flashed server's disk cannot follow.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
+
 use goldenfile::Mint;
 use imagebuild::fs::Sha256Digest;
 use imagebuild::image::disk::{Content, Contents, Disk};

@@ -2,6 +2,8 @@
 //! veritysetup, cpio, bsdtar, grub-mkimage. A tool that this machine lacks is skipped, by
 //! name; the unit tests check the same formats by the specifications.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
+
 use imagebuild::exec::Program;
 use imagebuild::image::cpio::Archive;
 use imagebuild::image::disk::{Content, Contents, Disk};

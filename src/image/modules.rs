@@ -5,15 +5,18 @@
 //! modules.softdep, modules.alias, modules.builtin). busybox ignores soft dependencies,
 //! so they are resolved here.
 
+mod tables;
+
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::names;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use tables::Entry;
 
-/// What a server's initramfs asks for, in order. Tried with Debian's 6.12 cloud kernel,
-/// where virtio_pci, nvme and ext4 are built in, as are EROFS's zstd and LZ4 decoders.
+/// What a server's initramfs asks for, in order. Booted with Debian's 6.12 cloud kernel
+/// on virtio-blk, virtio-scsi, NVMe and AHCI; there virtio_pci, nvme and ext4 are built
+/// in, as are the decoders that EROFS needs for zstd and LZ4.
 pub const INITRAMFS: &[&str] = &[
     // Disks. sd_mod serves both SCSI and SATA.
     "virtio_pci",
@@ -22,8 +25,8 @@ pub const INITRAMFS: &[&str] = &[
     "nvme",
     "ahci",
     "sd_mod",
-    // The generic SHA-256 is built in, and dm-verity takes what is registered when a
-    // table is loaded: the kernel never asks for a faster one by itself.
+    // Before dm_verity loads a table: a generic SHA-256 is built in, so the kernel finds
+    // one, never asks for `crypto-sha256`, and stays with the slow one.
     "sha256_ssse3",
     "crc32c_intel",
     "dm_mod",
@@ -33,14 +36,9 @@ pub const INITRAMFS: &[&str] = &[
     "ext4",
 ];
 
-/// One module, as modules.dep has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    /// Path below the release's folder ("kernel/fs/erofs/erofs.ko.xz").
-    path: String,
-    /// Names of what must be loaded before, the last one first.
-    needs: Vec<String>,
-}
+/// Modules of `INITRAMFS` whose loading fails with ENODEV on a CPU without the
+/// instructions; the generic code in the kernel serves then, and the boot must go on.
+pub const MAY_FAIL: &[&str] = &["sha256_ssse3", "crc32c_intel"];
 
 /// The modules of one kernel release.
 #[derive(Debug)]
@@ -98,10 +96,10 @@ impl Modules {
         };
         Ok(Modules {
             folder: folder.to_owned(),
-            entries: dependencies(&table("modules.dep")?)?,
-            builtin: table("modules.builtin")?.lines().map(name_of).collect(),
-            aliases: aliases(&table("modules.alias")?),
-            soft: soft_dependencies(&table("modules.softdep")?),
+            entries: tables::dependencies(&table("modules.dep")?)?,
+            builtin: table("modules.builtin")?.lines().map(tables::name_of).collect(),
+            aliases: tables::aliases(&table("modules.alias")?),
+            soft: tables::soft_dependencies(&table("modules.softdep")?),
         })
     }
 
@@ -116,7 +114,7 @@ impl Modules {
         for name in wanted.iter().map(AsRef::as_ref) {
             match self.find(name) {
                 Found::Module(module) => self.visit(module, &mut Vec::new(), &mut order)?,
-                Found::Builtin => builtin.push(canonical(name)),
+                Found::Builtin => builtin.push(tables::canonical(name)),
                 Found::Unknown => return Err(self.unknown(name)),
             }
         }
@@ -130,14 +128,14 @@ impl Modules {
 
     /// As modprobe(8): a module's own name first, then the kernel's, then an alias.
     fn find(&self, name: &str) -> Found<'_> {
-        let plain = canonical(name);
+        let plain = tables::canonical(name);
         if let Some((module, _)) = self.entries.get_key_value(&plain) {
             return Found::Module(module);
         }
         if self.builtin.contains(&plain) {
             return Found::Builtin;
         }
-        let alias = self.aliases.iter().find(|(alias, _)| canonical(alias) == plain);
+        let alias = self.aliases.iter().find(|(alias, _)| tables::canonical(alias) == plain);
         alias.map_or(Found::Unknown, |(_, module)| Found::Module(module))
     }
 
@@ -181,12 +179,13 @@ impl Modules {
 
     fn load(&self, name: &str) -> Result<Module> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
-        let bytes = uncompressed(&self.folder.join(&entry.path))?;
-        Ok(Module { name: name.to_owned(), path: plain_path(&entry.path), bytes })
+        let bytes = tables::uncompressed(&self.folder.join(&entry.path))?;
+        Ok(Module { name: name.to_owned(), path: tables::plain_path(&entry.path), bytes })
     }
 
     fn dep_table(&self, order: &[String]) -> String {
-        let path = |name: &String| self.entries.get(name).map(|entry| plain_path(&entry.path));
+        let path =
+            |name: &String| self.entries.get(name).map(|entry| tables::plain_path(&entry.path));
         let mut lines: Vec<String> = order
             .iter()
             .filter_map(|name| {
@@ -205,85 +204,10 @@ impl Modules {
     }
 }
 
-/// "kernel/drivers/md/dm-verity.ko.xz" -> "dm_verity"
-fn name_of(path: &str) -> String {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    canonical(file.split(".ko").next().unwrap_or(file))
-}
-
-/// The kernel takes `-` and `_` for the same.
-fn canonical(name: &str) -> String {
-    name.replace('-', "_")
-}
-
-/// The path without the suffix of a compression.
-fn plain_path(path: &str) -> String {
-    path.rfind(".ko").map_or(path, |at| &path[..at + 3]).to_owned()
-}
-
-fn dependencies(table: &str) -> Result<BTreeMap<String, Entry>> {
-    let line = |line: &str| {
-        let (path, needs) = line
-            .split_once(':')
-            .ok_or_else(|| Error::build(format!("modules.dep has a strange line: `{line}`")))?;
-        let needs = needs.split_whitespace().map(name_of).collect();
-        Ok((name_of(path), Entry { path: path.to_owned(), needs }))
-    };
-    table.lines().filter(|text| !text.is_empty()).map(line).collect()
-}
-
-/// Lines "alias PATTERN MODULE", without comments.
-fn aliases(table: &str) -> Vec<(String, String)> {
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        match (words.next()?, words.next()?, words.next()?) {
-            ("alias", pattern, module) => Some((pattern.to_owned(), canonical(module))),
-            _ => None,
-        }
-    };
-    table.lines().filter_map(line).collect()
-}
-
-/// Lines "softdep MODULE pre: A B post: C"; only what comes before matters here.
-fn soft_dependencies(table: &str) -> BTreeMap<String, Vec<String>> {
-    let mut soft: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in table.lines() {
-        let mut words = line.split_whitespace();
-        let (Some("softdep"), Some(module)) = (words.next(), words.next()) else { continue };
-        let mut before = false;
-        for word in words {
-            match word {
-                "pre:" => before = true,
-                "post:" => before = false,
-                name if before => {
-                    soft.entry(canonical(module)).or_default().push(name.to_owned());
-                }
-                _ => {}
-            }
-        }
-    }
-    soft
-}
-
-/// Reads a module by the suffix of its name: `.ko`, `.ko.xz`, `.ko.zst` or `.ko.gz`.
-fn uncompressed(path: &Path) -> Result<Vec<u8>> {
-    let packed = fs::read(path)?;
-    let mut bytes = Vec::with_capacity(packed.len() * 4);
-    let read = match path.extension().and_then(|suffix| suffix.to_str()) {
-        Some("xz") => {
-            liblzma::read::XzDecoder::new_multi_decoder(&packed[..]).read_to_end(&mut bytes)
-        }
-        Some("zst") => zstd::stream::copy_decode(&packed[..], &mut bytes).map(|()| 0),
-        Some("gz") => flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes),
-        _ => return Ok(packed),
-    };
-    read.map_err(|e| Error::io("uncompress", path, &e))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -223,4 +223,21 @@ mod tests {
         // Header, refcount table, L1, one data cluster, one L2 table, one refcount block.
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 6 * CLUSTER);
     }
+
+    #[test]
+    fn the_same_bytes_however_the_source_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = [vec![5; 70_000], vec![0; 3 << 20], vec![6; 9]].concat();
+        let sparse = folder.path().join("sparse");
+        let mut hollow = Disk::new(bytes.len() as u64);
+        hollow.place(0, Content::bytes(bytes.clone())).unwrap();
+        super::super::raw::write(&hollow, &sparse).unwrap();
+        let images = [Content::bytes(bytes), Content::file(&sparse).unwrap()].map(|content| {
+            let mut disk = Disk::new(16 << 20);
+            disk.place(1000, content).unwrap();
+            write(&disk, &folder.path().join("image.qcow2")).unwrap();
+            std::fs::read(folder.path().join("image.qcow2")).unwrap()
+        });
+        assert!(images[0] == images[1]);
+    }
 }
