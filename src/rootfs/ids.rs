@@ -51,35 +51,44 @@ fn number(line: &str, ids: &Ids) -> Option<String> {
 /// Checks that every system user and group of a finished tree has the lock's number.
 ///
 /// # Errors
-/// With the name of the first one that has not, and where to write it down.
+/// With the names of all that have not, and where to write them down.
 pub fn check(passwd: &str, group: &str, ids: &Ids) -> Result<()> {
-    for (what, key, text, known) in
-        [("user", "users", passwd, &ids.users), ("group", "groups", group, &ids.groups)]
-    {
-        for line in text.lines() {
-            let mut fields = line.split(':');
-            let name = fields.next().unwrap_or_default();
-            let Some(id) = fields.nth(1).and_then(|id| id.parse::<u32>().ok()) else { continue };
-            // Debian's own group `users` has the fixed number 100 (base-passwd).
-            if !DYNAMIC.contains(&id)
-                || (name, id) == ("users", 100)
-                || known.get(name) == Some(&id)
-            {
-                continue;
-            }
-            return Err(unknown(what, key, name, id, known.get(name)));
-        }
+    let users = astray(passwd, &ids.users);
+    let groups = astray(group, &ids.groups);
+    if let Some((name, id, Some(wanted))) = users.iter().chain(&groups).find(|a| a.2.is_some()) {
+        return Err(Error::build(format!("`{name}` got the number {id}; the lock says {wanted}"))
+            .hint("its maintainer script makes it by other means than adduser or systemd-sysusers; please report this package"));
     }
-    Ok(())
+    // A user's own group comes with the user.
+    let groups = groups.iter().filter(|group| users.iter().all(|user| user.0 != group.0));
+    let list = |key: &str, names: Vec<&str>| match names.as_slice() {
+        [] => String::new(),
+        names => format!("{key} = {names:?}\n"),
+    };
+    let missing = list("users", users.iter().map(|user| user.0).collect())
+        + &list("groups", groups.map(|group| group.0).collect());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::build("packages made users or groups that have no number in the lock")
+        .detail(missing)
+        .hint("add them to the role that needs the package (roles/*.toml), then build again"))
 }
 
-fn unknown(what: &str, key: &str, name: &str, id: u32, wanted: Option<&u32>) -> Error {
-    match wanted {
-        None => Error::build(format!("a package made the {what} `{name}`, which has no number in the lock"))
-            .hint(format!("add \"{name}\" to `{key}` of the role that needs the package (roles/*.toml), then run `imagebuild lock`")),
-        Some(wanted) => Error::build(format!("the {what} `{name}` got the number {id}; the lock says {wanted}"))
-            .hint("its maintainer script makes it by other means than adduser or systemd-sysusers; please report this package"),
-    }
+/// A name, the number that it has, and the number that it should have.
+type Astray<'a> = (&'a str, u32, Option<u32>);
+
+fn astray<'a>(text: &'a str, known: &BTreeMap<String, u32>) -> Vec<Astray<'a>> {
+    let entry = |line: &'a str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let id = fields.nth(1)?.parse::<u32>().ok()?;
+        // Debian's own group `users` has the fixed number 100 (base-passwd).
+        let fixed = !DYNAMIC.contains(&id) || (name, id) == ("users", 100);
+        let wanted = known.get(name).copied();
+        (!fixed && wanted != Some(id)).then_some((name, id, wanted))
+    };
+    text.lines().filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +116,7 @@ mod tests {
     #[test]
     fn a_user_without_a_number_is_refused() {
         let error = check("munin:x:103:103::/:/bin/sh\n", "", &ids()).unwrap_err();
-        assert!(error.message().contains("`munin`"));
+        assert!(error.to_string().contains(r#"users = ["munin"]"#));
         let moved = check("sshd:x:102:65534::/:/bin/sh\n", "", &ids()).unwrap_err();
         assert!(moved.message().contains("the lock says 501"));
         check("sshd:x:501:65534::/:/bin/sh\nbin:x:2:2::/:\n", "users:x:100:\n", &ids()).unwrap();
