@@ -2,6 +2,8 @@
 //!
 //! A small project is right; each test changes one thing.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use imagebuild::plan::render;
 use imagebuild::spec::{Spec, Tree};
 
@@ -68,7 +70,7 @@ fn changed(file: &str, from: &str, to: &str) -> Tree {
 }
 
 fn error(tree: Tree) -> String {
-    Spec::load(tree).err().expect("an error").to_string()
+    Spec::load(tree).expect_err("an error").to_string()
 }
 
 fn image_error(from: &str, to: &str) -> String {
@@ -111,7 +113,7 @@ fn wrong_type() {
   |
 6 | number = \"http\"
   |          ^^^^^^
-hint: docs/spec.md lists the keys of roles/web.toml"
+hint: the built-in files show the form of every key of roles/web.toml"
     );
 }
 
@@ -253,7 +255,7 @@ fn undefined_variable_in_a_template() {
   |
 2 | {{ server.nmae }}
   |    ^^^^^^^^^^^
-hint: templates know `server`, `arch`, `site` and `peers`; docs/spec.md lists what each holds"
+hint: templates know `server`, `arch`, `site` and `peers`; look for the name in the built-in overlays"
     );
 }
 
@@ -326,5 +328,57 @@ fn a_private_key_is_no_public_key() {
     assert!(
         said.starts_with("error: this is not a public SSH key\n --> site.toml:2:9\n"),
         "{said}"
+    );
+}
+
+#[test]
+fn twins_with_two_floating_addresses_and_real_servers() {
+    let second = r#"
+[servers.web2]
+roles = ["base", "web"]
+server-id = 2
+[servers.web2.addresses.private]
+v4 = "192.168.0.12"
+v6 = "2001:db8:0:1::12"
+
+[floating.writes]
+network = "private"
+v4 = "192.168.0.10"
+v6 = "2001:db8:0:1::10"
+holders = ["web2", "web1"]
+purpose = "database-writes"
+router-id = 10
+
+[floating.reads]
+network = "private"
+v4 = "192.168.0.30"
+v6 = "2001:db8:0:1::30"
+holders = ["web2", "web1"]
+purpose = "database-reads"
+router-id = 12
+via = "direct-routing"
+real-servers = ["web1", "web2"]
+
+[endpoints]
+reads = { from = ["local", { floating = "writes" }], order = "random" }
+writes = { from = [{ floating = "writes" }] }
+"#;
+    let old = "\n[endpoints]\nreads = { from = [\"local\"] }\nwrites = { from = [\"local\"] }\n";
+    let spec = Spec::load(changed("images/arch1.toml", old, second)).unwrap();
+    let floating = &spec.architectures["arch1"].floating;
+    assert_eq!(floating["writes"].holders, ["web2", "web1"]);
+    assert_eq!(floating["reads"].real_servers, ["web1", "web2"]);
+    assert_eq!(
+        error(changed(
+            "images/arch1.toml",
+            old,
+            &second.replace("router-id = 12", "router-id = 11")
+        )),
+        "error: the router numbers 10 and 10+1 are not free
+  --> images/arch1.toml:27:13
+   |
+27 | router-id = 10
+   |             ^^
+hint: reads has 11 and the next"
     );
 }
