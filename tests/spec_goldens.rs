@@ -2,6 +2,8 @@
 //!
 //! UPDATE_GOLDENS=1 writes them anew; the diff is then read, not trusted.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use imagebuild::plan::render::{self, ConfigFile, Content};
 use imagebuild::spec::{Spec, Tree};
 use std::collections::BTreeMap;

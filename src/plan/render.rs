@@ -157,7 +157,7 @@ fn template_error(source: &str, text: &str, cause: &minijinja::Error) -> Error {
         None => error.context(source),
     };
     if undefined {
-        error.hint("templates know `server`, `arch`, `site` and `peers`; docs/spec.md lists what each holds")
+        error.hint("templates know `server`, `arch`, `site` and `peers`; look for the name in the built-in overlays")
     } else {
         error.hint("templates are minijinja's: https://docs.rs/minijinja/latest/minijinja/syntax/")
     }

@@ -22,7 +22,7 @@ pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -
         files.push(ConfigFile::text("/etc/machine-id", String::new(), "imagebuild"));
     }
     if server.has_role(MONITORED_ROLE) {
-        files.extend(munin(spec, server));
+        files.extend(munin(spec, architecture, server));
     }
     files
 }
@@ -134,13 +134,17 @@ fn authorized_keys(spec: &Spec, architecture: &Architecture) -> Option<ConfigFil
 }
 
 /// Plugin links of all roles, and one that counts traffic for each interface.
-fn munin(spec: &Spec, server: &Server) -> Vec<ConfigFile> {
+fn munin(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
     let mut links = BTreeMap::new();
     for role in spec.roles_of(server) {
         let source = format!("roles/{}.toml", role.name);
         for (name, plugin) in &role.munin {
             links.insert(name.clone(), (plugin.clone(), source.clone()));
         }
+    }
+    for network in server.addresses.keys().filter_map(|name| architecture.networks.get(name)) {
+        let source = format!("images/{}.toml", architecture.name);
+        links.insert(format!("if_{}", network.interface), ("if_".to_owned(), source));
     }
     let own = links.into_iter().map(|(name, (plugin, source))| {
         let target = format!("/usr/share/munin/plugins/{plugin}");

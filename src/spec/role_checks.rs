@@ -3,7 +3,7 @@
 use super::role::{From, Port, Protocol, RawRole, Role};
 use super::source::Sources;
 use super::tree::Tree;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -35,7 +35,7 @@ pub(crate) fn role(
     for port in &raw.ports {
         check_port(port, known, sources)?;
     }
-    for path in raw.links.keys().filter(|path| !path.get_ref().starts_with('/')) {
+    if let Some(path) = raw.links.keys().find(|path| !path.get_ref().starts_with('/')) {
         return Err(sources.error(path.span(), "a link's path must begin with `/`"));
     }
     let spans = RoleSpans {
@@ -122,7 +122,9 @@ fn check_port(port: &Spanned<Port>, known: &[String], sources: &Sources) -> Resu
     });
     for role in in_from.chain(&inner.with_role).chain(&inner.without_role) {
         if !known.contains(role) {
-            return Err(unknown_role(sources.error(port.span(), ""), role, known));
+            let hint = names::suggest(role, known.iter().map(String::as_str));
+            let message = format!("there is no role `{role}`");
+            return Err(sources.error(port.span(), message).hint(hint));
         }
     }
     if (inner.number == 0) != (inner.protocol == Protocol::Vrrp) {
@@ -130,11 +132,4 @@ fn check_port(port: &Spanned<Port>, known: &[String], sources: &Sources) -> Resu
         return Err(sources.error(port.span(), message));
     }
     Ok(())
-}
-
-/// Completes `error` for a role that does not exist.
-pub(crate) fn unknown_role(error: Error, role: &str, known: &[String]) -> Error {
-    error
-        .context(format!("there is no role `{role}`"))
-        .hint(names::suggest(role, known.iter().map(String::as_str)))
 }

@@ -58,7 +58,7 @@ impl Sources {
         let error = self.error(span.start.max(base)..span.end.max(base), message);
         match hint {
             Some(hint) => error.hint(hint),
-            None => error.hint(format!("docs/spec.md lists the keys of {path}")),
+            None => error.hint(format!("the built-in files show the form of every key of {path}")),
         }
     }
 }

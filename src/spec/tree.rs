@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// The folders of a project that belong to the spec.
 const FOLDERS: [&str; 3] = ["roles", "images", "overlays"];
+/// The file by which a whole project is told from one that only adds to the built-in one.
+const WHOLE: &str = "roles/base.toml";
 /// The user's own file.
 const SITE: &str = "site.toml";
 
@@ -38,15 +40,15 @@ impl Tree {
         tree
     }
 
-    /// The files below `project`. A folder of the spec that the project lacks
-    /// (a project of only a `site.toml`, or of one role more) is filled up from
-    /// the copy inside the binary, file by file.
+    /// The files below `project`. A checkout that has the base role stands for
+    /// itself; a project of only a `site.toml`, or of a role more, is laid over the
+    /// copy inside the binary, file by file.
     ///
     /// # Errors
     /// When a file cannot be read, or is neither a file nor a folder.
     pub fn read(project: &Path) -> Result<Tree> {
-        let own_checkout = FOLDERS.iter().all(|folder| project.join(folder).is_dir());
-        let mut tree = if own_checkout { Tree::default() } else { Tree::embedded() };
+        let whole = project.join(WHOLE).is_file();
+        let mut tree = if whole { Tree::default() } else { Tree::embedded() };
         for folder in FOLDERS.iter().filter(|folder| project.join(folder).is_dir()) {
             tree.read_folder(project, folder)?;
         }
@@ -127,6 +129,15 @@ mod tests {
             .collect();
         let same = disk.0.iter().filter(|(path, _)| *path != SITE).eq(embedded.0.iter());
         assert!(same, "src/spec/embedded.rs must list:\n{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_project_may_only_add_a_role() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir(project.path().join("roles")).unwrap();
+        std::fs::write(project.path().join("roles/mail.toml"), "description = \"mail\"\n").unwrap();
+        let tree = Tree::read(project.path()).unwrap();
+        assert!(tree.get("roles/mail.toml").is_some() && tree.get("roles/base.toml").is_some());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::raw::{RawArchitecture, RawData, RawDisk, RawServer};
 use super::role::{Bind, Port, Role};
 use super::units::Size;
 use super::validate::{look_up, pair};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::names;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -52,7 +53,7 @@ fn roles(
         let Some(role) = around.roles.get(name.get_ref()) else {
             let known: Vec<String> = around.roles.keys().cloned().collect();
             let message = format!("there is no role `{}`", name.get_ref());
-            let hint = crate::names::suggest(name.get_ref(), known.iter().map(String::as_str));
+            let hint = names::suggest(name.get_ref(), known.iter().map(String::as_str));
             return Err(around.sources.error(name.span(), message).hint(hint));
         };
         if names.contains(name.get_ref()) {
@@ -207,28 +208,48 @@ fn ports(
     Ok(())
 }
 
-/// Where the files and links of a role go, with the span of those that have one.
-fn paths(role: &Role, around: &Surroundings<'_>) -> Vec<(String, Option<Range<usize>>)> {
-    let folder = role.overlay.as_ref().map(|overlay| format!("overlays/{overlay}"));
-    let files = folder.iter().flat_map(|folder| around.tree.below(folder));
-    let files =
-        files.map(|(path, _)| (format!("/{}", path.strip_suffix(".j2").unwrap_or(path)), None));
-    let links = around.spans[&role.name].links.iter();
-    files.chain(links.map(|(path, span)| (path.clone(), Some(span.clone())))).collect()
+/// A path that a role brings.
+struct Brought {
+    /// On the server.
+    path: String,
+    /// The overlay's file, or the role's.
+    source: String,
+    /// Where the role asks for it, if it is a link.
+    span: Option<Range<usize>>,
+}
+
+fn brought(role: &Role, around: &Surroundings<'_>) -> Vec<Brought> {
+    let mut all = Vec::new();
+    if let Some(overlay) = &role.overlay {
+        let folder = format!("overlays/{overlay}");
+        all.extend(around.tree.below(&folder).map(|(below, _)| Brought {
+            path: format!("/{}", below.strip_suffix(".j2").unwrap_or(below)),
+            source: format!("{folder}/{below}"),
+            span: None,
+        }));
+    }
+    all.extend(around.spans[&role.name].links.iter().map(|(path, span)| Brought {
+        path: path.clone(),
+        source: format!("roles/{}.toml", role.name),
+        span: Some(span.clone()),
+    }));
+    all
 }
 
 fn files(server: &Server, roles: &[&Role], around: &Surroundings<'_>) -> Result<()> {
-    let mut seen: BTreeMap<String, &Role> = BTreeMap::new();
+    let mut seen: BTreeMap<String, (&Role, String)> = BTreeMap::new();
     for role in roles {
-        for (path, span) in paths(role, around) {
-            let message = format!("two roles of {} bring {path}: `{}`", server.image_id, role.name);
-            let Some(other) = seen.insert(path, role) else { continue };
-            let message = format!("{message} and `{}`", other.name);
+        for Brought { path, source, span } in brought(role, around) {
+            let Some((other, before)) = seen.insert(path.clone(), (role, source.clone())) else {
+                continue;
+            };
+            let (id, first, second) = (&server.image_id, &other.name, &role.name);
+            let message = format!("two roles of {id} bring {path}: `{first}` and `{second}`");
             let error = match span {
                 Some(span) => around.sources.error(span, message),
-                None => crate::error::Error::input(message),
+                None => Error::input(message),
             };
-            return Err(error.hint(
+            return Err(error.detail(format!("{before}\n{source}")).hint(
                 "keep it in one of the overlays, or use a drop-in file with another name in each",
             ));
         }
