@@ -3,46 +3,67 @@
 
 use crate::error::{Error, Result};
 use crate::plan::render::{ConfigFile, Content};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Writes `files` (sorted by path) as a tar, with every folder above them.
-pub(super) fn write_tar(files: &[ConfigFile], epoch: u64, tar: &Path) -> Result<()> {
-    let failed = |e: std::io::Error| Error::io("write", tar, &e);
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut folders = BTreeSet::new();
-    for file in files {
+/// Writes `files` (sorted by path) as a tar, with every folder above them. A folder
+/// that the packages have keeps their mode and owner: the layer above would hide it.
+pub(super) fn write_tar(
+    files: &[ConfigFile],
+    folders: &Folders,
+    epoch: u64,
+    tar: &Path,
+) -> Result<()> {
+    let mut layer = Layer { builder: tar::Builder::new(Vec::new()), folders, epoch, made: BTreeSet::new() };
+    let written = layer.folder("").and_then(|()| files.iter().try_for_each(|file| layer.add(file)));
+    written
+        .and_then(|()| layer.builder.into_inner())
+        .and_then(|bytes| std::fs::write(tar, bytes))
+        .map_err(|e| Error::io("write", tar, &e))
+}
+
+/// Mode, owner and group of the packages' folders, by path without a leading slash;
+/// those that are root's and 0755 are left out.
+pub(super) type Folders = BTreeMap<String, (u32, u32, u32)>;
+
+struct Layer<'a> {
+    builder: tar::Builder<Vec<u8>>,
+    folders: &'a Folders,
+    epoch: u64,
+    made: BTreeSet<String>,
+}
+
+impl Layer<'_> {
+    fn add(&mut self, file: &ConfigFile) -> std::io::Result<()> {
         let path = file.path.trim_start_matches('/');
         for (end, _) in path.match_indices('/') {
-            if folders.insert(path[..end].to_owned()) {
-                let mut header = header(0o755, 0, 0, epoch);
-                header.set_entry_type(tar::EntryType::Directory);
-                builder
-                    .append_data(&mut header, format!("{}/", &path[..end]), [].as_slice())
-                    .map_err(failed)?;
-            }
+            self.folder(&path[..end])?;
         }
-        let mut header = header(file.mode, file.uid, file.gid, epoch);
+        let mut header = header(file.mode, file.uid, file.gid, self.epoch);
         match &file.content {
             Content::Bytes(bytes) => {
+                // Set in so many words: mkfs.erofs passes over the old type, a NUL.
+                header.set_entry_type(tar::EntryType::Regular);
                 header.set_size(bytes.len() as u64);
-                builder.append_data(&mut header, path, bytes.as_slice()).map_err(failed)?;
+                self.builder.append_data(&mut header, path, bytes.as_slice())
             }
             Content::Symlink(target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
-                builder.append_link(&mut header, path, target).map_err(failed)?;
+                self.builder.append_link(&mut header, path, target)
             }
-            Content::Directory => {
-                if folders.insert(path.to_owned()) {
-                    header.set_entry_type(tar::EntryType::Directory);
-                    builder
-                        .append_data(&mut header, format!("{path}/"), [].as_slice())
-                        .map_err(failed)?;
-                }
-            }
+            Content::Directory => self.folder(path),
         }
     }
-    std::fs::write(tar, builder.into_inner().map_err(failed)?).map_err(failed)
+
+    fn folder(&mut self, path: &str) -> std::io::Result<()> {
+        if !self.made.insert(path.to_owned()) {
+            return Ok(());
+        }
+        let (mode, uid, gid) = self.folders.get(path).copied().unwrap_or((0o755, 0, 0));
+        let mut header = header(mode, uid, gid, self.epoch);
+        header.set_entry_type(tar::EntryType::Directory);
+        self.builder.append_data(&mut header, format!("./{path}"), [].as_slice())
+    }
 }
 
 fn header(mode: u32, uid: u32, gid: u32, epoch: u64) -> tar::Header {

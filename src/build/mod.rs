@@ -136,10 +136,11 @@ impl<'a> Build<'a> {
                 )?;
                 seal_layer("packages", aside)
             }
-            Step::ConfigLayer { tools, files, epoch } => {
+            Step::ConfigLayer { tools, tree: packages, files, epoch } => {
                 secrets::scan_files(files)?;
                 let tar = aside.join("layer.tar");
-                config::write_tar(files, *epoch, &tar)?;
+                let folders = object(packages).json("folders.json")?;
+                config::write_tar(files, &folders, *epoch, &tar)?;
                 Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tar(&tar, "config", aside)?;
                 seal_layer("config", aside)
             }

@@ -62,7 +62,7 @@ impl Plan {
         let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
         let files = render::config_files(spec, architecture, server)?;
         let validate = validate(spec, architecture, server, &files, tree);
-        let config = plan.add(Step::ConfigLayer { tools, files, epoch })?;
+        let config = plan.add(Step::ConfigLayer { tools, tree, files, epoch })?;
         let validate = plan.add(validate(config))?;
         let (image, size) = (plan.image.clone(), server.disk.state.bytes());
         let state = plan.add(Step::State { tools, image: image.clone(), size, epoch })?;

@@ -13,7 +13,7 @@ use crate::store::Key;
 use serde::Serialize;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A package by name and digest; its file is in the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -68,7 +68,8 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// Install the packages with dpkg and their maintainer scripts: `tree/`, `listing.json`.
+    /// Install the packages with dpkg and their maintainer scripts: `tree/`, `listing.json`,
+    /// `folders.json`.
     Packages {
         /// The tools closure.
         tools: Key,
@@ -92,6 +93,8 @@ pub enum Step {
     ConfigLayer {
         /// The tools closure.
         tools: Key,
+        /// The packages tree, for the modes of its folders.
+        tree: Key,
         /// Every file.
         files: Vec<ConfigFile>,
         /// SOURCE_DATE_EPOCH.
@@ -207,9 +210,8 @@ impl Step {
             Step::Kernel { tools, .. }
             | Step::Bootloader { tools, .. }
             | Step::Packages { tools, .. }
-            | Step::ConfigLayer { tools, .. }
             | Step::State { tools, .. } => vec![*tools],
-            Step::PackagesLayer { tools, tree, .. } => vec![*tools, *tree],
+            Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => vec![*tools, *tree],
             Step::Validate { tree, config, .. } => vec![*tree, *config],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![*tools, *bootloader, *kernel, *packages, *config]

@@ -6,7 +6,8 @@ use super::order::{self, Node, Order};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::lock::ids::Ids;
-use crate::sandbox::{Op, Root, Sandbox};
+use crate::sandbox::{FileKind, Op, Root, Sandbox, listing_from_json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where the tree stands inside the sandbox.
@@ -39,7 +40,8 @@ pub struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Makes the tree in `aside/tree` and its listing in `aside/listing.json`.
+    /// Makes the tree in `aside/tree`, its listing in `aside/listing.json`, and the
+    /// modes of its folders in `aside/folders.json`.
     ///
     /// # Errors
     /// When a maintainer script fails (with its output), or a user has no number.
@@ -53,6 +55,7 @@ impl Tree<'_> {
         let sandbox = use_locked_ids(sandbox, self.debs, self.ids);
         let sandbox = self.dpkg_rounds(sandbox, &order);
         finish(sandbox, aside)?.execute().map_err(explain_failure)?;
+        write_folders(aside)?;
         check_ids(&tree, self.ids)
     }
 
@@ -175,6 +178,20 @@ fn explain_failure(error: Error) -> Error {
         );
     }
     error
+}
+
+/// Notes the folders that are not simply root's and 0755: a layer over the packages
+/// that has files in them must repeat their mode and owner.
+fn write_folders(aside: &Path) -> Result<()> {
+    let listing = listing_from_json(&aside.join("listing.json"))?;
+    let folders: BTreeMap<&str, (u32, u32, u32)> = listing
+        .iter()
+        .filter(|file| file.kind == FileKind::Directory)
+        .filter(|file| (file.mode, file.uid, file.gid) != (0o755, 0, 0))
+        .map(|file| (file.path.as_str(), (file.mode, file.uid, file.gid)))
+        .collect();
+    let json = serde_json::to_vec_pretty(&folders).map_err(|e| Error::build(e.to_string()))?;
+    fs::write_atomically(&aside.join("folders.json"), &json)
 }
 
 fn check_ids(tree: &Path, ids: &Ids) -> Result<()> {
