@@ -68,6 +68,7 @@ enum Attempt {
     Ours(Error),
 }
 
+const LATE: &str = "it does not answer in time";
 const NO_NETWORK: &str = "is there a network? `--mirror URL` names another mirror, and `--mirror file:///...` a local one";
 const LATER: &str = "try again later, or name another mirror with `--mirror URL`";
 
@@ -174,18 +175,16 @@ fn refused(error: &ureq::Error) -> Attempt {
         return Attempt::Final("its name is unknown".to_owned(), NO_NETWORK);
     }
     if let ureq::Error::Timeout(_) = error {
-        return Attempt::Again("it does not answer in time".to_owned(), NO_NETWORK, None);
+        return Attempt::Again(LATE.to_owned(), NO_NETWORK, None);
     }
     if let ureq::Error::Io(e) = error {
-        return match e.kind() {
-            std::io::ErrorKind::ConnectionRefused => {
-                Attempt::Final("it refuses the connection".to_owned(), NO_NETWORK)
-            }
-            std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
-                Attempt::Again("it does not answer in time".to_owned(), NO_NETWORK, None)
-            }
-            _ => Attempt::Again(e.to_string(), NO_NETWORK, None),
-        };
+        use std::io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
+        if e.kind() == ConnectionRefused {
+            return Attempt::Final("it refuses the connection".to_owned(), NO_NETWORK);
+        }
+        let late = [TimedOut, WouldBlock].contains(&e.kind());
+        let why = if late { LATE.to_owned() } else { e.to_string() };
+        return Attempt::Again(why, NO_NETWORK, None);
     }
     Attempt::Again(error.to_string(), NO_NETWORK, None)
 }

@@ -117,8 +117,9 @@ pub fn verify_cleartext(
             "nothing unsigned is believed; is this a Debian mirror? `--mirror URL` names another",
         )
     })?;
-    let signatures = signatures(framed.armor).map_err(|why| {
-        Error::archive(format!("{name} has a signature that cannot be read: {why}"))
+    let signatures = signatures(framed.armor).ok_or_else(|| {
+        Error::archive(format!("{name} has a signature that cannot be read"))
+            .hint("the file was damaged on its way; `--mirror URL` names another mirror")
     })?;
     let hashed = framed.lines.join("\r\n");
     let mut reasons = Vec::new();
@@ -177,18 +178,17 @@ fn frame(document: &[u8]) -> Result<Framed<'_>, String> {
     Err("it has no signature at its end".to_owned())
 }
 
-fn signatures(armor: &str) -> Result<Vec<Signature>, String> {
-    let (parsed, _) = DetachedSignature::from_string_many(armor).map_err(|e| e.to_string())?;
-    let mut signatures = Vec::new();
-    for signature in parsed.take(MOST_SIGNATURES) {
-        match signature {
-            Ok(signature) => signatures.push(signature.signature),
-            // A kind of signature from the future beside a good one does no harm.
-            Err(_) if !signatures.is_empty() => break,
-            Err(e) => return Err(e.to_string()),
-        }
-    }
-    Ok(signatures)
+/// The signatures in the armor. What rPGP says about broken ones is not shown: it
+/// quotes the input.
+fn signatures(armor: &str) -> Option<Vec<Signature>> {
+    // Spaces at the ends of lines are as harmless here as in the text.
+    let armor: String = armor.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let (parsed, _) = DetachedSignature::from_string_many(&armor).ok()?;
+    // After the first that cannot be read the place of the next is not known; the
+    // ones before it count.
+    let readable = parsed.take(MOST_SIGNATURES).map_while(Result::ok);
+    let signatures: Vec<Signature> = readable.map(|detached| detached.signature).collect();
+    if signatures.is_empty() { None } else { Some(signatures) }
 }
 
 /// Checks one signature against every key that it may be by.
@@ -214,10 +214,9 @@ fn check(
             date::rfc3339(made)
         ));
     }
-    if let Some(lasts) = signature.signature_expiration_time().filter(|lasts| lasts.as_secs() > 0) {
-        if made + u64::from(lasts.as_secs()) < now {
-            return Err(format!("the signature by {by} has expired"));
-        }
+    let lasts = signature.signature_expiration_time().map_or(0, |lasts| u64::from(lasts.as_secs()));
+    if lasts > 0 && made + lasts < now {
+        return Err(format!("the signature by {by} has expired"));
     }
     for key in &anchors.keys {
         if is_by(signature, &key.primary_key) {

@@ -332,10 +332,10 @@ impl<'u, 'a> Solver<'u, 'a> {
     pub(super) fn first_broken(&self) -> Result<Option<Rc<Package>>> {
         for name in self.order.iter().filter(|name| self.is_installed(name)) {
             let candidate = self.states.get(name).and_then(|state| state.candidate.clone());
-            if let Some(package) = candidate {
-                if self.is_broken(&package)? {
-                    return Ok(Some(package));
-                }
+            if let Some(package) = candidate
+                && self.is_broken(&package)?
+            {
+                return Ok(Some(package));
             }
         }
         Ok(None)

@@ -189,10 +189,10 @@ impl Tree<'_> {
     }
 
     fn failed(&self, path: &Path, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => bad(self.name, "it is cut off".to_owned()),
-            _ => Error::io("write", path, error).context(format!("unpacking {}", self.name)),
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return bad(self.name, "it is cut off".to_owned());
         }
+        Error::io("write", path, error).context(format!("unpacking {}", self.name))
     }
 }
 

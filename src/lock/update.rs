@@ -296,14 +296,15 @@ fn to_locked(resolved: Resolved) -> LockedPackage {
 fn refuse_to_stay(old: &Lock, new: &Lock, vanished: &[String]) -> Result<()> {
     for name in vanished {
         let digest = |lock: &Lock| lock.packages.get(name).map(|package| package.sha256);
-        if let (Some(before), Some(now)) = (digest(old), digest(new)) {
-            if before == now {
-                let version = &new.packages[name].version;
-                return Err(Error::archive(format!(
-                    "the index lists {name} {version}, but no mirror has its file"
-                ))
-                .hint("the mirror is incomplete: name another with `--mirror URL`, or try again later"));
-            }
+        let Some(package) = new.packages.get(name) else { continue };
+        if digest(old) == Some(package.sha256) {
+            return Err(Error::archive(format!(
+                "the index lists {name} {}, but no mirror has its file",
+                package.version
+            ))
+            .hint(
+                "the mirror is incomplete: name another with `--mirror URL`, or try again later",
+            ));
         }
     }
     Ok(())
