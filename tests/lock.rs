@@ -1,5 +1,7 @@
 //! The lock against a small archive: what comes, and the exact words when it cannot.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 mod fixture;
 
 use fixture::server::{Fault, Server};

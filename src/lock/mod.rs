@@ -10,6 +10,7 @@
 pub mod ar;
 pub mod archives;
 pub mod builtin;
+mod cleartext;
 pub mod control;
 pub mod date;
 pub mod deb;
@@ -21,6 +22,7 @@ pub mod ids;
 pub mod mirror;
 pub mod openpgp;
 pub mod packages;
+mod pins;
 pub mod pool;
 pub mod release;
 pub mod resolver;

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::lock::date;
+use crate::lock::{cleartext, date};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
@@ -92,12 +92,6 @@ fn read_keys(bytes: &[u8], source: &str) -> Result<Vec<SignedPublicKey>> {
     Ok(keys)
 }
 
-/// A document that is split but not yet believed.
-struct Framed<'a> {
-    lines: Vec<&'a str>,
-    armor: &'a str,
-}
-
 /// Checks the signatures of `document` and gives the signed text, which is all
 /// of it that may be believed, with plain line ends.
 ///
@@ -112,7 +106,7 @@ pub fn verify_cleartext(
     now: u64,
     name: &str,
 ) -> Result<String> {
-    let framed = frame(document).map_err(|why| {
+    let framed = cleartext::frame(document).map_err(|why| {
         Error::archive(format!("{name} is not signed: {why}")).hint(
             "nothing unsigned is believed; is this a Debian mirror? `--mirror URL` names another",
         )
@@ -135,47 +129,6 @@ pub fn verify_cleartext(
     Err(error.detail(format!("trusted: {}", anchors.source)).hint(
         "the file was changed on its way, or this is not the archive it claims to be; `--keyring FILE` names other keys, `--mirror URL` another mirror",
     ))
-}
-
-/// Splits the document into its lines, unescaped and trimmed, and the armor.
-fn frame(document: &[u8]) -> Result<Framed<'_>, String> {
-    let text = std::str::from_utf8(document).map_err(|_| "it is not text")?;
-    let begin = "-----BEGIN PGP SIGNED MESSAGE-----";
-    let signature = "-----BEGIN PGP SIGNATURE-----";
-    let mut rest = text;
-    let mut next = || -> Option<(&str, &str)> {
-        let before = rest;
-        let (line, after) = rest.split_once('\n')?;
-        rest = after;
-        Some((line.trim_end_matches([' ', '\t', '\r']), before))
-    };
-    if next().is_none_or(|(line, _)| line != begin) {
-        return Err(format!("it does not start with `{begin}`"));
-    }
-    while let Some((line, _)) = next().filter(|(line, _)| !line.is_empty()) {
-        if !line.starts_with("Hash: ") {
-            return Err(format!("unexpected header `{line}`"));
-        }
-    }
-    let mut lines = Vec::new();
-    while let Some((line, before)) = next() {
-        if line == signature {
-            let armor = before.trim_end();
-            let ends = armor.ends_with("-----END PGP SIGNATURE-----");
-            let one = armor.matches("-----BEGIN").count() == 1;
-            return if ends && one {
-                Ok(Framed { lines, armor })
-            } else {
-                Err("something follows its signature".to_owned())
-            };
-        }
-        let unescaped = line.strip_prefix("- ").unwrap_or(line);
-        if (unescaped.len() == line.len() && line.starts_with('-')) || line.contains(['\r', '\0']) {
-            return Err(format!("the line `{}` is not escaped", line.escape_debug()));
-        }
-        lines.push(unescaped.trim_end_matches([' ', '\t']));
-    }
-    Err("it has no signature at its end".to_owned())
 }
 
 /// The signatures in the armor. What rPGP says about broken ones is not shown: it
@@ -335,30 +288,6 @@ mod tests {
         assert_eq!(
             why,
             "the key 41587F7DB8C774BCCF131416762F67A0B2C39DE4 expired on 2033-03-22T18:56:21Z"
-        );
-    }
-
-    #[test]
-    fn escapes_and_line_ends_are_undone() {
-        let text = "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n- -a \t\r\nb  \r\n-----BEGIN PGP SIGNATURE-----\r\n\r\nx\r\n-----END PGP SIGNATURE-----\r\n";
-        let framed = frame(text.as_bytes()).map(|framed| framed.lines).unwrap();
-        assert_eq!(framed, ["-a", "b"]);
-        let cases = [
-            ("Origin: x\n", "it does not start with `-----BEGIN PGP SIGNED MESSAGE-----`"),
-            (
-                "-----BEGIN PGP SIGNED MESSAGE-----\nComment: x\n\n",
-                "unexpected header `Comment: x`",
-            ),
-            ("-----BEGIN PGP SIGNED MESSAGE-----\n\na\n", "it has no signature at its end"),
-            ("-----BEGIN PGP SIGNED MESSAGE-----\n\n-a\n", "the line `-a` is not escaped"),
-        ];
-        for (text, why) in cases {
-            assert_eq!(frame(text.as_bytes()).map(|framed| framed.lines).unwrap_err(), why);
-        }
-        let after = text.to_owned() + "more: yes\n";
-        assert_eq!(
-            frame(after.as_bytes()).map(|f| f.lines).unwrap_err(),
-            "something follows its signature"
         );
     }
 
