@@ -169,6 +169,18 @@ fn a_local_folder_is_a_mirror() {
 }
 
 #[test]
+fn a_package_is_explained_by_the_way_to_it() {
+    let world = World::new();
+    let lock = world.locked(&["base", "app"]);
+    assert_eq!(lock.why("arch1/web1", "lib").unwrap(), ["app", "lib"]);
+    assert_eq!(lock.why("arch1/web1", "app").unwrap(), ["app"]);
+    assert_eq!(lock.why("arch1/web1", "kernel"), None);
+    assert_eq!(lock.why("none", "app"), None);
+    let essential = world.locked(&[ESSENTIAL]);
+    assert_eq!(essential.why("arch1/web1", "base").unwrap(), [ESSENTIAL, "base"]);
+}
+
+#[test]
 fn an_unsigned_archive_is_refused() {
     let world = World::new();
     let release = world.archive.release("trixie");
@@ -322,6 +334,10 @@ fn lasting_trouble_is_told() {
             Fault::CutOff(99),
             format!("the connection broke off after {} bytes (3 attempts)", size / 2),
         ),
+        (
+            Fault::Stall(Duration::from_secs(2), 99),
+            format!("the connection fell silent after {} bytes (3 attempts)", size / 2),
+        ),
         (Fault::Body(b"x".to_vec()), format!("the file ends after 1 of {size} bytes (3 attempts)")),
         (Fault::Body(long), format!("the file is longer than {size} bytes")),
     ];
@@ -429,11 +445,9 @@ fn what_fits_together_moves_together() {
     world.archive.add("trixie", "server-core 1");
     world.archive.publish();
     let old = world.locked(&["server", "app"]);
-    for suite in ["trixie-security"] {
-        world.archive.add(suite, "server 2; Depends: server-core (= 2)");
-        world.archive.add(suite, "server-core 2");
-        world.archive.add(suite, "app 2; Depends: lib");
-    }
+    world.archive.add("trixie-security", "server 2; Depends: server-core (= 2)");
+    world.archive.add("trixie-security", "server-core 2");
+    world.archive.add("trixie-security", "app 2; Depends: lib");
     for listed in [true, false] {
         if !listed {
             world.archive.forget("trixie", "server");

@@ -148,7 +148,9 @@ impl Fetcher {
                 Err(e) => Err(Attempt::Ours(Error::io("open", &file, &e))),
             };
         }
-        let response = self.agent.get(format!("{base}/{path}")).call().map_err(|e| refused(&e))?;
+        let request = self.agent.get(format!("{base}/{path}"));
+        let request = request.config().timeout_global(Some(longest(length))).build();
+        let response = request.call().map_err(|e| refused(&e))?;
         let status = response.status();
         let shown = format!("the server answered {status}");
         match status.as_u16() {
@@ -162,6 +164,13 @@ impl Fetcher {
         let reader = body.into_with_config().limit(u64::MAX).reader();
         copy(reader, length, announced, writer)
     }
+}
+
+/// How long a transfer may take in all: a server that trickles must not hold a
+/// build for ever, and 20 kB a second is slower than any line worth waiting for.
+fn longest(length: Length) -> Duration {
+    let (Length::Exactly(bytes) | Length::AtMost(bytes)) = length;
+    Duration::from_secs(60 + bytes / 20_000)
 }
 
 /// How long the server asks to wait, at most half a minute of it.

@@ -2,7 +2,7 @@
 //!
 //! In the order that data goes: [`mirror`] says where the archives are, [`fetch`]
 //! gets files, [`archives`] verifies Release files and indexes, [`universe`] and
-//! [`resolver`] choose packages as apt does, [`update`] makes a lock ([`file`])
+//! [`resolver`] choose packages as apt does, [`update`] makes a lock ([`mod@file`])
 //! from them, [`pool`] holds the `.deb`s it names, [`deb`] and [`unpack`] read
 //! them. Nothing that is fetched is believed before a signature or a digest
 //! vouches for it, and no host's name gets into a lock.
@@ -31,6 +31,7 @@ pub mod universe;
 pub mod unpack;
 pub mod update;
 pub mod version;
+mod why;
 
 pub use archives::{Archives, Suite};
 pub use fetch::{Fetcher, Patience};
