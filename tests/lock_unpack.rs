@@ -78,6 +78,7 @@ fn linked_folders_modes_and_times_are_kept() {
     let (folder, result) = unpack(&[
         ("./", Folder),
         ("./lib", Symlink("usr/lib")),
+        ("./lib/", Folder),
         ("./usr/", Folder),
         ("./usr/lib/", Folder),
         ("./lib/", Folder),

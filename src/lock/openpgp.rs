@@ -291,7 +291,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_keyring_without_keys_is_refused() {
+        let error = TrustAnchors::from_bytes(b"", "my.gpg").unwrap_err();
+        assert_eq!(error.message(), "my.gpg holds no OpenPGP key");
+        for text in ["hello", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nhello\n"] {
+            assert!(TrustAnchors::from_bytes(text.as_bytes(), "my.gpg").is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_keyring_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(TrustAnchors::from_bytes(&bytes, "x"));
+        }
+
         #[test]
         fn any_bytes_are_refused(body in ".{0,40}", armor in "[A-Za-z0-9+/=\n]{0,80}") {
             let anchors = TrustAnchors::debian().unwrap();
