@@ -173,17 +173,20 @@ fn entry(tar_entry: &tar::Entry<'_, impl Read>, name: &str) -> Result<Entry> {
     let link = tar_entry.link_name_bytes().map(|bytes| PathBuf::from(os(&bytes)));
     let linked = || link.clone().filter(|link| !link.as_os_str().is_empty());
     let without = || bad(name, format!("the link `{}` has no target", path.display()));
-    let kind = match header.entry_type() {
-        tar::EntryType::Regular | tar::EntryType::Continuous => Kind::File,
-        tar::EntryType::Directory => Kind::Folder,
-        tar::EntryType::Symlink => Kind::Symlink(linked().ok_or_else(without)?),
-        tar::EntryType::Link => {
-            let target = linked().ok_or_else(without)?;
-            Kind::Hardlink(inside(&target).ok_or_else(|| {
-                bad(name, format!("the link `{}` leads out of the tree", path.display()))
-            })?)
-        }
-        _ => return Err(bad(name, format!("`{}` is a device or unknown", path.display()))),
+    let kind = header.entry_type();
+    let kind = if kind.is_file() || kind.is_contiguous() {
+        Kind::File
+    } else if kind.is_dir() {
+        Kind::Folder
+    } else if kind.is_symlink() {
+        Kind::Symlink(linked().ok_or_else(without)?)
+    } else if kind.is_hard_link() {
+        let target = linked().ok_or_else(without)?;
+        Kind::Hardlink(inside(&target).ok_or_else(|| {
+            bad(name, format!("the link `{}` leads out of the tree", path.display()))
+        })?)
+    } else {
+        return Err(bad(name, format!("`{}` is a device or unknown", path.display())));
     };
     Ok(Entry {
         kind,
@@ -219,13 +222,8 @@ pub(super) fn bad(name: &str, why: String) -> Error {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Error {
-    bad(
-        name,
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
-            _ => error.to_string(),
-        },
-    )
+    let cut_off = error.kind() == io::ErrorKind::UnexpectedEof;
+    bad(name, if cut_off { "it is cut off".to_owned() } else { error.to_string() })
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ enum Attempt {
     Ours(Error),
 }
 
+const LATE: &str = "it does not answer in time";
 const NO_NETWORK: &str = "is there a network? `--mirror URL` names another mirror, and `--mirror file:///...` a local one";
 const LATER: &str = "try again later, or name another mirror with `--mirror URL`";
 
@@ -147,7 +148,9 @@ impl Fetcher {
                 Err(e) => Err(Attempt::Ours(Error::io("open", &file, &e))),
             };
         }
-        let response = self.agent.get(format!("{base}/{path}")).call().map_err(|e| refused(&e))?;
+        let request = self.agent.get(format!("{base}/{path}"));
+        let request = request.config().timeout_global(Some(longest(length))).build();
+        let response = request.call().map_err(|e| refused(&e))?;
         let status = response.status();
         let shown = format!("the server answered {status}");
         match status.as_u16() {
@@ -163,6 +166,13 @@ impl Fetcher {
     }
 }
 
+/// How long a transfer may take in all: a server that trickles must not hold a
+/// build for ever, and 20 kB a second is slower than any line worth waiting for.
+fn longest(length: Length) -> Duration {
+    let (Length::Exactly(bytes) | Length::AtMost(bytes)) = length;
+    Duration::from_secs(60 + bytes / 20_000)
+}
+
 /// How long the server asks to wait, at most half a minute of it.
 fn retry_after<B>(response: &ureq::http::Response<B>) -> Option<Duration> {
     let value = response.headers().get("retry-after")?.to_str().ok()?;
@@ -174,18 +184,16 @@ fn refused(error: &ureq::Error) -> Attempt {
         return Attempt::Final("its name is unknown".to_owned(), NO_NETWORK);
     }
     if let ureq::Error::Timeout(_) = error {
-        return Attempt::Again("it does not answer in time".to_owned(), NO_NETWORK, None);
+        return Attempt::Again(LATE.to_owned(), NO_NETWORK, None);
     }
     if let ureq::Error::Io(e) = error {
-        return match e.kind() {
-            std::io::ErrorKind::ConnectionRefused => {
-                Attempt::Final("it refuses the connection".to_owned(), NO_NETWORK)
-            }
-            std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
-                Attempt::Again("it does not answer in time".to_owned(), NO_NETWORK, None)
-            }
-            _ => Attempt::Again(e.to_string(), NO_NETWORK, None),
-        };
+        use std::io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
+        if e.kind() == ConnectionRefused {
+            return Attempt::Final("it refuses the connection".to_owned(), NO_NETWORK);
+        }
+        let late = [TimedOut, WouldBlock].contains(&e.kind());
+        let why = if late { LATE.to_owned() } else { e.to_string() };
+        return Attempt::Again(why, NO_NETWORK, None);
     }
     Attempt::Again(error.to_string(), NO_NETWORK, None)
 }

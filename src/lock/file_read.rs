@@ -109,6 +109,13 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
     }
     let packages = packages(&source, raw.package)?;
     let sets = sets(&source, raw.requests, raw.sets, &packages)?;
+    for (name, number) in &raw.users {
+        let group = raw.groups.get(name).map(Spanned::get_ref);
+        if group != Some(number.get_ref()) {
+            let why = format!("the user `{name}` has no group of its name and number");
+            return Err(source.wrong(number.span(), why));
+        }
+    }
     let users = numbers(&source, raw.users)?;
     let ids = Ids { users, groups: numbers(&source, raw.groups)? };
     Ok(Lock { suites, packages, sets, ids })
@@ -176,6 +183,11 @@ fn sets(
         if let Some(unknown) = packages.iter().find(|p| !known.contains_key(p.get_ref())) {
             let why = format!("the package `{}` is not in the lock", unknown.get_ref());
             return Err(source.wrong(unknown.span(), why));
+        }
+        if let Some(pair) = packages.windows(2).find(|pair| pair[0].get_ref() >= pair[1].get_ref())
+        {
+            let why = format!("`{}` is not in its place in the sorted list", pair[1].get_ref());
+            return Err(source.wrong(pair[1].span(), why));
         }
         let Some(requests) = requests.remove(name.get_ref()) else {
             let why = format!("the set `{}` has no line in [requests]", name.get_ref());

@@ -74,7 +74,12 @@ fn says_what_is_wrong_and_where() {
             "`x:2.0-1+deb13u1` is not a Debian version: the epoch before `:` is not a number",
         ),
         ("architecture = \"amd64\"", "architecture = \"i386\"", "only amd64 and all are built for"),
-        ("= 500", "= 5", "5 is not in 500 to 899"),
+        ("m\" = 500", "m\" = 501", "the user `m` has no group of its name and number"),
+        (
+            "    \"a\",\n    \"b\",",
+            "    \"b\",\n    \"a\",",
+            "`a` is not in its place in the sorted list",
+        ),
         ("T07:55:41Z", "", "this is no date such as 2026-11-21T02:10:46Z"),
         (
             "size = 12",
@@ -100,6 +105,8 @@ fn says_what_is_wrong_and_where() {
         assert!(shown.contains("--> imagebuild.lock:"), "{shown}");
         assert!(shown.ends_with("\nhint: run `imagebuild lock` to write it anew"), "{shown}");
     }
+    let error = parse(&text.replace("m\" = 500", "m\" = 5")).unwrap_err();
+    assert_eq!(error.message(), "5 is not in 500 to 899");
     let error = parse("version = 9\n").unwrap_err().to_string();
     assert_eq!(
         error,

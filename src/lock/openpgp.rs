@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::lock::date;
+use crate::lock::{cleartext, date};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
@@ -92,12 +92,6 @@ fn read_keys(bytes: &[u8], source: &str) -> Result<Vec<SignedPublicKey>> {
     Ok(keys)
 }
 
-/// A document that is split but not yet believed.
-struct Framed<'a> {
-    lines: Vec<&'a str>,
-    armor: &'a str,
-}
-
 /// Checks the signatures of `document` and gives the signed text, which is all
 /// of it that may be believed, with plain line ends.
 ///
@@ -112,13 +106,14 @@ pub fn verify_cleartext(
     now: u64,
     name: &str,
 ) -> Result<String> {
-    let framed = frame(document).map_err(|why| {
+    let framed = cleartext::frame(document).map_err(|why| {
         Error::archive(format!("{name} is not signed: {why}")).hint(
             "nothing unsigned is believed; is this a Debian mirror? `--mirror URL` names another",
         )
     })?;
-    let signatures = signatures(framed.armor).map_err(|why| {
-        Error::archive(format!("{name} has a signature that cannot be read: {why}"))
+    let signatures = signatures(framed.armor).ok_or_else(|| {
+        Error::archive(format!("{name} has a signature that cannot be read"))
+            .hint("the file was damaged on its way; `--mirror URL` names another mirror")
     })?;
     let hashed = framed.lines.join("\r\n");
     let mut reasons = Vec::new();
@@ -136,59 +131,17 @@ pub fn verify_cleartext(
     ))
 }
 
-/// Splits the document into its lines, unescaped and trimmed, and the armor.
-fn frame(document: &[u8]) -> Result<Framed<'_>, String> {
-    let text = std::str::from_utf8(document).map_err(|_| "it is not text")?;
-    let begin = "-----BEGIN PGP SIGNED MESSAGE-----";
-    let signature = "-----BEGIN PGP SIGNATURE-----";
-    let mut rest = text;
-    let mut next = || -> Option<(&str, &str)> {
-        let before = rest;
-        let (line, after) = rest.split_once('\n')?;
-        rest = after;
-        Some((line.trim_end_matches([' ', '\t', '\r']), before))
-    };
-    if next().is_none_or(|(line, _)| line != begin) {
-        return Err(format!("it does not start with `{begin}`"));
-    }
-    while let Some((line, _)) = next().filter(|(line, _)| !line.is_empty()) {
-        if !line.starts_with("Hash: ") {
-            return Err(format!("unexpected header `{line}`"));
-        }
-    }
-    let mut lines = Vec::new();
-    while let Some((line, before)) = next() {
-        if line == signature {
-            let armor = before.trim_end();
-            let ends = armor.ends_with("-----END PGP SIGNATURE-----");
-            let one = armor.matches("-----BEGIN").count() == 1;
-            return if ends && one {
-                Ok(Framed { lines, armor })
-            } else {
-                Err("something follows its signature".to_owned())
-            };
-        }
-        let unescaped = line.strip_prefix("- ").unwrap_or(line);
-        if (unescaped.len() == line.len() && line.starts_with('-')) || line.contains(['\r', '\0']) {
-            return Err(format!("the line `{}` is not escaped", line.escape_debug()));
-        }
-        lines.push(unescaped.trim_end_matches([' ', '\t']));
-    }
-    Err("it has no signature at its end".to_owned())
-}
-
-fn signatures(armor: &str) -> Result<Vec<Signature>, String> {
-    let (parsed, _) = DetachedSignature::from_string_many(armor).map_err(|e| e.to_string())?;
-    let mut signatures = Vec::new();
-    for signature in parsed.take(MOST_SIGNATURES) {
-        match signature {
-            Ok(signature) => signatures.push(signature.signature),
-            // A kind of signature from the future beside a good one does no harm.
-            Err(_) if !signatures.is_empty() => break,
-            Err(e) => return Err(e.to_string()),
-        }
-    }
-    Ok(signatures)
+/// The signatures in the armor. What rPGP says about broken ones is not shown: it
+/// quotes the input.
+fn signatures(armor: &str) -> Option<Vec<Signature>> {
+    // Spaces at the ends of lines are as harmless here as in the text.
+    let armor: String = armor.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let (parsed, _) = DetachedSignature::from_string_many(&armor).ok()?;
+    // After the first that cannot be read the place of the next is not known; the
+    // ones before it count.
+    let readable = parsed.take(MOST_SIGNATURES).map_while(Result::ok);
+    let signatures: Vec<Signature> = readable.map(|detached| detached.signature).collect();
+    if signatures.is_empty() { None } else { Some(signatures) }
 }
 
 /// Checks one signature against every key that it may be by.
@@ -214,10 +167,9 @@ fn check(
             date::rfc3339(made)
         ));
     }
-    if let Some(lasts) = signature.signature_expiration_time().filter(|lasts| lasts.as_secs() > 0) {
-        if made + u64::from(lasts.as_secs()) < now {
-            return Err(format!("the signature by {by} has expired"));
-        }
+    let lasts = signature.signature_expiration_time().map_or(0, |lasts| u64::from(lasts.as_secs()));
+    if lasts > 0 && made + lasts < now {
+        return Err(format!("the signature by {by} has expired"));
     }
     for key in &anchors.keys {
         if is_by(signature, &key.primary_key) {
@@ -340,30 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn escapes_and_line_ends_are_undone() {
-        let text = "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n- -a \t\r\nb  \r\n-----BEGIN PGP SIGNATURE-----\r\n\r\nx\r\n-----END PGP SIGNATURE-----\r\n";
-        let framed = frame(text.as_bytes()).map(|framed| framed.lines).unwrap();
-        assert_eq!(framed, ["-a", "b"]);
-        let cases = [
-            ("Origin: x\n", "it does not start with `-----BEGIN PGP SIGNED MESSAGE-----`"),
-            (
-                "-----BEGIN PGP SIGNED MESSAGE-----\nComment: x\n\n",
-                "unexpected header `Comment: x`",
-            ),
-            ("-----BEGIN PGP SIGNED MESSAGE-----\n\na\n", "it has no signature at its end"),
-            ("-----BEGIN PGP SIGNED MESSAGE-----\n\n-a\n", "the line `-a` is not escaped"),
-        ];
-        for (text, why) in cases {
-            assert_eq!(frame(text.as_bytes()).map(|framed| framed.lines).unwrap_err(), why);
+    fn a_keyring_without_keys_is_refused() {
+        let error = TrustAnchors::from_bytes(b"", "my.gpg").unwrap_err();
+        assert_eq!(error.message(), "my.gpg holds no OpenPGP key");
+        for text in ["hello", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nhello\n"] {
+            assert!(TrustAnchors::from_bytes(text.as_bytes(), "my.gpg").is_err(), "{text}");
         }
-        let after = text.to_owned() + "more: yes\n";
-        assert_eq!(
-            frame(after.as_bytes()).map(|f| f.lines).unwrap_err(),
-            "something follows its signature"
-        );
     }
 
     proptest! {
+        #[test]
+        fn any_keyring_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(TrustAnchors::from_bytes(&bytes, "x"));
+        }
+
         #[test]
         fn any_bytes_are_refused(body in ".{0,40}", armor in "[A-Za-z0-9+/=\n]{0,80}") {
             let anchors = TrustAnchors::debian().unwrap();

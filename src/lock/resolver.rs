@@ -1,7 +1,7 @@
 //! Resolves requests to a set of packages, or says why it cannot be done.
 //!
 //! The answer is what `apt-get install --no-install-recommends` would install on
-//! an empty system; see [`super::solver`] for how. Where apt would start to remove
+//! an empty system; see `solver.rs` for how. Where apt would start to remove
 //! packages again to repair a conflict, this is an error instead: a spec that
 //! needs it is contradictory.
 

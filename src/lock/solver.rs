@@ -5,13 +5,18 @@
 //! first and never backtracks further than one package; the names of functions
 //! and the order of checks are apt's, because its choices depend on them.
 
-use super::depends::{Group, Relation};
+use super::depends::Group;
 use super::packages::Package;
-use super::universe::{self, Universe};
+use super::universe::Universe;
 use crate::error::Result;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::rc::Rc;
+
+mod queries;
+
+use queries::negative;
+pub(super) use queries::{objection, positive};
 
 /// Why a package was given up.
 #[derive(Debug, Clone)]
@@ -66,61 +71,12 @@ impl<'u, 'a> Solver<'u, 'a> {
         Ok(())
     }
 
-    /// The packages marked, sorted by name.
-    pub(super) fn installed(&self) -> Vec<Rc<Package>> {
-        let marked = self.states.values().filter(|state| state.install);
-        let mut packages: Vec<_> = marked.filter_map(|state| state.candidate.clone()).collect();
-        packages.sort_by(|a, b| a.name.cmp(&b.name));
-        packages
-    }
-
-    pub(super) fn is_installed(&self, name: &str) -> bool {
-        self.states.get(name).is_some_and(|state| state.install)
-    }
-
-    /// The marked packages that satisfy a relation, the real one first.
-    pub(super) fn installed_satisfiers(&self, relation: &Relation) -> Result<Vec<Rc<Package>>> {
-        let all = self.universe.satisfiers(relation)?;
-        Ok(all.into_iter().filter(|package| self.is_installed(&package.name)).collect())
-    }
-
-    pub(super) fn is_satisfied(&self, group: &Group) -> Result<bool> {
-        for relation in &group.0 {
-            if !self.installed_satisfiers(relation)?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The marked packages that `package` may not be beside (Conflicts, Breaks).
-    pub(super) fn enemies(&self, package: &Package) -> Result<Vec<Rc<Package>>> {
-        let mut found = Vec::new();
-        for group in negative(package) {
-            for relation in &group.0 {
-                let installed = self.installed_satisfiers(relation)?;
-                found.extend(installed.into_iter().filter(|other| other.name != package.name));
-            }
-        }
-        Ok(found)
-    }
-
     fn state(&mut self, name: &str) -> Result<&mut State> {
         if !self.states.contains_key(name) {
             let candidate = self.universe.candidate(name)?;
             self.states.insert(name.to_owned(), State { candidate, ..State::default() });
         }
         Ok(self.states.entry(name.to_owned()).or_default())
-    }
-
-    /// apt's InstBroken: a dependency or a conflict of a marked package does not hold.
-    pub(super) fn is_broken(&self, package: &Package) -> Result<bool> {
-        for group in positive(package) {
-            if !self.is_satisfied(group)? {
-                return Ok(true);
-            }
-        }
-        Ok(!self.enemies(package)?.is_empty())
     }
 
     fn mark_install(&mut self, name: &str, auto: bool, from_user: bool) -> Result<bool> {
@@ -327,37 +283,4 @@ impl<'u, 'a> Solver<'u, 'a> {
                 if a.name == b.name { Ordering::Equal } else { mention(b).cmp(&mention(a)) }
             })
     }
-
-    /// A marked package that is broken, the earliest marked first.
-    pub(super) fn first_broken(&self) -> Result<Option<Rc<Package>>> {
-        for name in self.order.iter().filter(|name| self.is_installed(name)) {
-            let candidate = self.states.get(name).and_then(|state| state.candidate.clone());
-            if let Some(package) = candidate {
-                if self.is_broken(&package)? {
-                    return Ok(Some(package));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Pre-Depends and Depends.
-pub(super) fn positive(package: &Package) -> impl Iterator<Item = &Group> {
-    package.pre_depends.iter().chain(&package.depends)
-}
-
-/// Conflicts and Breaks.
-fn negative(package: &Package) -> impl Iterator<Item = &Group> {
-    package.conflicts.iter().chain(&package.breaks)
-}
-
-/// Whether `package` names `other` in Conflicts or Breaks, and how it does.
-pub(super) fn objection(package: &Package, other: &Package) -> Option<String> {
-    let names = |groups: &[Group]| {
-        let mut relations = groups.iter().flat_map(|group| &group.0);
-        relations.find(|relation| universe::satisfies(other, relation)).map(Relation::to_string)
-    };
-    let conflicts = names(&package.conflicts).map(|relation| format!("conflicts with {relation}"));
-    conflicts.or_else(|| names(&package.breaks).map(|relation| format!("breaks {relation}")))
 }

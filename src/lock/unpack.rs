@@ -95,8 +95,14 @@ impl Tree<'_> {
     /// A folder may already be there, or a link to one.
     fn put_folder(&self, entry: &Entry, path: PathBuf) -> Result<PathBuf> {
         let resolved = self.resolve(&entry.path)?;
-        if resolved != path && resolved.is_dir() {
-            return Ok(resolved);
+        if resolved != path {
+            // The folder that a link names may come later in the same package.
+            if !resolved.exists() {
+                std::fs::create_dir_all(&resolved).map_err(|e| self.failed(&resolved, &e))?;
+            }
+            if resolved.is_dir() {
+                return Ok(resolved);
+            }
         }
         if !std::fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
             self.make_room(&path)?;
@@ -189,10 +195,10 @@ impl Tree<'_> {
     }
 
     fn failed(&self, path: &Path, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => bad(self.name, "it is cut off".to_owned()),
-            _ => Error::io("write", path, error).context(format!("unpacking {}", self.name)),
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return bad(self.name, "it is cut off".to_owned());
         }
+        Error::io("write", path, error).context(format!("unpacking {}", self.name))
     }
 }
 

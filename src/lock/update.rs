@@ -4,20 +4,20 @@
 //! is missing is added; an update moves one package or all. Where a package that
 //! stays does not fit one that moves, it moves, too.
 
-use super::archives::Archives;
-use super::depends::{Group, Operator, Relation};
+use super::archives::{Archives, Suite};
+use super::date;
 use super::file::{ESSENTIAL, Lock, LockedPackage, Requests, Set};
 use super::ids::{self, Ids};
 use super::mirror::{BUILT_IN, SECURITY};
-use super::packages::Package;
+use super::pins;
 use super::resolver::{self, Resolved, Unresolvable};
 use super::universe::Universe;
 use super::version::Version;
 use crate::error::{Error, Result};
 use crate::names;
+use crate::progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::rc::Rc;
 
 /// Which locked packages may move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +70,11 @@ pub fn resolve(
 ) -> Result<(Lock, Vec<Change>)> {
     let empty = Lock::default();
     let old = old.unwrap_or(&empty);
+    warn_of_old_state(archives, old);
     let mut universe = archives.universe();
     let mut loose = movable(old, policy)?;
     let (sets, ids) = loop {
-        universe.set_pins(pins(&universe, old, &loose)?);
+        universe.set_pins(pins::pins(&universe, old, &loose)?);
         match resolve_sets(&universe, requests, old, &loose) {
             Ok(sets) => break (sets, ids(old, requests)?),
             Err(no) => {
@@ -97,6 +98,21 @@ pub fn resolve(
     Ok((if same { old.clone() } else { lock }, changes))
 }
 
+/// A mirror that lags, or a replayed state: Debian's releases name no `Valid-Until`.
+fn warn_of_old_state(archives: &Archives, old: &Lock) {
+    for now in &archives.suites {
+        let same = |before: &&Suite| (&before.archive, &before.suite) == (&now.archive, &now.suite);
+        if let Some(before) = old.suites.iter().find(same).filter(|before| before.date > now.date) {
+            progress::warn(format!(
+                "the mirror's {} is of {}, the lock's of {}: the mirror is behind, and packages may move to older versions",
+                now.suite,
+                date::rfc3339(now.date),
+                date::rfc3339(before.date)
+            ));
+        }
+    }
+}
+
 /// The names of locked packages that may move from the start.
 fn movable(old: &Lock, policy: &Policy) -> Result<BTreeSet<String>> {
     let all = || old.packages.keys().cloned();
@@ -113,64 +129,6 @@ fn movable(old: &Lock, policy: &Policy) -> Result<BTreeSet<String>> {
                 false => error.hint(names::suggest(name, near)),
             })
         }
-    }
-}
-
-/// The locked packages that stay, as the resolver sees them.
-fn pins(
-    universe: &Universe<'_>,
-    old: &Lock,
-    loose: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Rc<Package>>> {
-    let mut pins = BTreeMap::new();
-    for locked in old.packages.values() {
-        if loose.contains(&locked.name) || locked.archive == BUILT_IN {
-            continue;
-        }
-        let listed = universe.exact(&locked.name, locked.version.as_str())?;
-        let package = match listed.filter(|package| package.sha256 == locked.sha256) {
-            Some(package) => package,
-            None => superseded(locked, universe.newest(&locked.name)?, old),
-        };
-        pins.insert(locked.name.clone(), Rc::new(package));
-    }
-    Ok(pins)
-}
-
-/// A locked version that the indexes do not list any more: what it needs is known
-/// from the lock; what it provides is taken from its successor. A dependency that
-/// its successor has on one exact version it had on the exact locked one.
-fn superseded(locked: &LockedPackage, newest: Option<Package>, old: &Lock) -> Package {
-    let exact = |name: &str| {
-        let groups = newest.iter().flat_map(|p| p.pre_depends.iter().chain(&p.depends));
-        let mut relations = groups.flat_map(|group| &group.0).filter(|one| one.name == name);
-        relations.any(|one| matches!(one.version, Some((Operator::Equal, _))))
-    };
-    let group = |name: &String| {
-        let mut relation = Relation::to(name);
-        if let Some(other) = old.packages.get(name).filter(|_| exact(name)) {
-            relation.version = Some((Operator::Equal, other.version.clone()));
-        }
-        Group(vec![relation])
-    };
-    Package {
-        name: locked.name.clone(),
-        version: locked.version.clone(),
-        architecture: locked.architecture.clone(),
-        essential: newest.as_ref().is_some_and(|newest| newest.essential),
-        important: newest.as_ref().is_some_and(|newest| newest.important),
-        priority: newest.as_ref().map_or(5, |newest| newest.priority),
-        pre_depends: Vec::new(),
-        depends: locked.depends.iter().map(group).collect(),
-        conflicts: Vec::new(),
-        breaks: Vec::new(),
-        provides: newest.as_ref().map(|newest| newest.provides.clone()).unwrap_or_default(),
-        multi_arch: newest.and_then(|newest| newest.multi_arch),
-        filename: locked.path.clone(),
-        size: locked.size,
-        sha256: locked.sha256,
-        installed_size: 0,
-        archive: locked.archive.clone(),
     }
 }
 
@@ -296,14 +254,15 @@ fn to_locked(resolved: Resolved) -> LockedPackage {
 fn refuse_to_stay(old: &Lock, new: &Lock, vanished: &[String]) -> Result<()> {
     for name in vanished {
         let digest = |lock: &Lock| lock.packages.get(name).map(|package| package.sha256);
-        if let (Some(before), Some(now)) = (digest(old), digest(new)) {
-            if before == now {
-                let version = &new.packages[name].version;
-                return Err(Error::archive(format!(
-                    "the index lists {name} {version}, but no mirror has its file"
-                ))
-                .hint("the mirror is incomplete: name another with `--mirror URL`, or try again later"));
-            }
+        let Some(package) = new.packages.get(name) else { continue };
+        if digest(old) == Some(package.sha256) {
+            return Err(Error::archive(format!(
+                "the index lists {name} {}, but no mirror has its file",
+                package.version
+            ))
+            .hint(
+                "the mirror is incomplete: name another with `--mirror URL`, or try again later",
+            ));
         }
     }
     Ok(())
