@@ -124,6 +124,7 @@ impl Error {
     /// `doing` ("write", "rename", ...) to `path` failed with an I/O error.
     pub fn io(doing: &str, path: &Path, cause: &std::io::Error) -> Error {
         let error = Error::build(format!("cannot {doing} {}: {cause}", path.display()));
+        #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds have no hint")]
         match cause.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => error.hint(
                 "the disk is full: free some space (`imagebuild gc` drops old store objects) and run the same command again; finished steps are kept",
