@@ -7,8 +7,8 @@ use goldenfile::Mint;
 use imagebuild::fs::Sha256Digest;
 use imagebuild::image::disk::{Content, Contents, Disk};
 use imagebuild::image::grub::BootCode;
-use imagebuild::image::layout::{Growth, Label, Layout, MIB, Sizes};
 use imagebuild::image::manifest::{ContentDigest, Manifest, Package, PartitionMap};
+use imagebuild::plan::layout::{Growth, Label, Layout, MIB, Sizes};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -20,6 +20,7 @@ fn layout() -> Layout {
         seed: MIB,
         state: 512 * MIB,
         state_growth: Growth::ToEndOfDisk,
+        disk: 0,
     };
     Layout::new("arch4-web1", &sizes).unwrap()
 }

@@ -3,10 +3,10 @@
 //! `cargo test --release --test image_speed -- --ignored --nocapture --test-threads=1`.
 
 use imagebuild::image::disk::{Content, Disk};
-use imagebuild::image::guid::Guid;
 use imagebuild::image::manifest::ContentDigest;
 use imagebuild::image::modules::{INITRAMFS, Modules};
 use imagebuild::image::{qcow2, raw, verity};
+use imagebuild::plan::guid::Guid;
 use std::path::Path;
 use std::time::Instant;
 

@@ -8,9 +8,9 @@ use imagebuild::exec::Program;
 use imagebuild::image::cpio::Archive;
 use imagebuild::image::disk::{Content, Contents, Disk};
 use imagebuild::image::grub::{self, BootCode};
-use imagebuild::image::guid::Guid;
-use imagebuild::image::layout::{Growth, Label, Layout, MIB, Sizes};
 use imagebuild::image::{qcow2, raw, verity};
+use imagebuild::plan::guid::Guid;
+use imagebuild::plan::layout::{Growth, Label, Layout, MIB, Sizes};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -31,6 +31,7 @@ fn sizes() -> Sizes {
         seed: MIB,
         state: 512 * MIB,
         state_growth: Growth::ToEndOfDisk,
+        disk: 0,
     }
 }
 

@@ -14,7 +14,8 @@ pub(super) fn write_tar(
     epoch: u64,
     tar: &Path,
 ) -> Result<()> {
-    let mut layer = Layer { builder: tar::Builder::new(Vec::new()), folders, epoch, made: BTreeSet::new() };
+    let mut layer =
+        Layer { builder: tar::Builder::new(Vec::new()), folders, epoch, made: BTreeSet::new() };
     let written = layer.folder("").and_then(|()| files.iter().try_for_each(|file| layer.add(file)));
     written
         .and_then(|()| layer.builder.into_inner())

@@ -82,8 +82,8 @@ fn core(core_img: &[u8], core_lba: u64) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::crate::plan::layout::{Label, Layout, tests::typical};
     use super::*;
+    use crate::plan::layout::{Label, Layout, tests::typical};
 
     fn boot_img() -> Vec<u8> {
         let mut boot = vec![0x11; 512];

@@ -263,7 +263,7 @@ impl fmt::Display for Layout {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -211,7 +211,9 @@ impl Step {
             | Step::Bootloader { tools, .. }
             | Step::Packages { tools, .. }
             | Step::State { tools, .. } => vec![*tools],
-            Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => vec![*tools, *tree],
+            Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => {
+                vec![*tools, *tree]
+            }
             Step::Validate { tree, config, .. } => vec![*tree, *config],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![*tools, *bootloader, *kernel, *packages, *config]
