@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::exec::Program;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Hidden first arguments with which this program becomes the sandbox's own parts.
 pub const OUTER: &str = "__sandbox";
@@ -180,8 +181,19 @@ enum Report {
     Failed { message: String, detail: String, hint: String },
 }
 
-/// This program's own file; tests of the library name the built program instead.
+/// The program that becomes the sandbox's parts, where it is not this one.
+static HELPER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the built program to a process that is another one: a test of the library.
+/// The first call counts.
+pub fn use_helper(program: impl Into<PathBuf>) {
+    HELPER.get_or_init(|| program.into());
+}
+
 fn helper() -> Result<PathBuf> {
+    if let Some(named) = HELPER.get() {
+        return Ok(named.clone());
+    }
     if let Some(named) = std::env::var_os("IMAGEBUILD_HELPER") {
         return Ok(named.into());
     }

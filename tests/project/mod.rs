@@ -1,0 +1,83 @@
+//! The project of this repository with its lock and the user's own store: what the
+//! tests that build real images start from.
+
+#![allow(dead_code, reason = "every test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use imagebuild::build::Build;
+use imagebuild::lock::{Fetcher, Lock, Mirrors, Outcome, Patience, Pool};
+use imagebuild::plan::server::{Plan, Planned, refs};
+use imagebuild::plan::step::Step;
+use imagebuild::sandbox;
+use imagebuild::spec::Spec;
+use imagebuild::store::{Key, Object, Store};
+use std::path::{Path, PathBuf};
+
+/// The built program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_imagebuild");
+/// The set of the lock with apt and dpkg.
+pub(crate) const REFERENCE: &str = "tools/reference";
+
+/// The project.
+pub(crate) struct Project {
+    pub(crate) spec: Spec,
+    pub(crate) lock: Lock,
+    pub(crate) store: Store,
+}
+
+/// The folder with images/, roles/ and imagebuild.lock.
+pub(crate) fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Project {
+    /// With the store that `imagebuild` uses when no option names another.
+    pub(crate) fn open() -> Project {
+        sandbox::use_helper(PROGRAM);
+        let spec = Spec::read(folder()).unwrap_or_else(|error| panic!("{error}"));
+        let lock = Lock::read(&folder().join("imagebuild.lock")).unwrap_or_else(|e| panic!("{e}"));
+        let store = Store::open(&Store::default_root()).unwrap_or_else(|e| panic!("{e}"));
+        Project { spec, lock, store }
+    }
+
+    /// Has the packages of these sets in the pool.
+    pub(crate) fn fetch(&self, sets: &[&str]) {
+        let mirrors = Mirrors::choose(None, None, Path::new("/")).unwrap();
+        let fetcher = Fetcher::new(Patience::default());
+        let pool = Pool::new(self.store.root(), mirrors, fetcher, &self.lock).unwrap();
+        for set in sets {
+            let outcome = pool.ensure(&self.lock.set(set).unwrap());
+            match outcome.unwrap_or_else(|error| panic!("{error}")) {
+                Outcome::Complete { .. } => {}
+                Outcome::Vanished(gone) => panic!("no archive has any more: {gone:?}"),
+            }
+        }
+    }
+
+    /// The plan of a server of arch4.
+    pub(crate) fn plan(&self, server: &str) -> Plan {
+        let architecture = self.spec.architecture("arch4").unwrap();
+        let server = architecture.server(server).unwrap();
+        Plan::new(&self.spec, &self.lock, architecture, server).unwrap()
+    }
+
+    /// The result of the step of that name, made if the store lacks it.
+    pub(crate) fn provide(&self, plan: &Plan, step: &str) -> Object {
+        let planned = plan.steps.iter().find(|planned| planned.step.name() == step).unwrap();
+        self.provide_key(plan, planned.key)
+    }
+
+    /// The tools closure with apt, unpacked.
+    pub(crate) fn reference_tools(&self) -> PathBuf {
+        self.fetch(&[REFERENCE]);
+        let step = Step::Tools { packages: refs(&self.lock, REFERENCE).unwrap() };
+        let mut plan = self.plan("web1");
+        let key = step.key().unwrap();
+        plan.steps.push(Planned { key, step });
+        self.provide_key(&plan, key).path("tree")
+    }
+
+    fn provide_key(&self, plan: &Plan, key: Key) -> Object {
+        Build::new(&self.store, plan).provide(key).unwrap_or_else(|error| panic!("{error}"))
+    }
+}

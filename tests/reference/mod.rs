@@ -1,0 +1,186 @@
+//! A reference tree: what the real apt and dpkg make of the same `.deb`s, in the
+//! sequence of mmdebstrap(1): the essential packages extracted and installed, then
+//! `apt-get install` of what the spec asks for, in apt's own order.
+
+#![allow(dead_code, reason = "every test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+pub(crate) mod compare;
+
+use crate::project::Project;
+use imagebuild::lock::file::{ESSENTIAL, LockedPackage};
+use imagebuild::lock::{Ids, deb};
+use imagebuild::plan::step::Step;
+use imagebuild::rootfs::{finish, ids};
+use imagebuild::sandbox::{ListedFile, Op, Root, Sandbox, listing_from_json};
+use std::fmt::Write;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// apt outside of the tree, dpkg inside: as mmdebstrap runs them. The repository
+/// stands in the tree, because dpkg must see it from there.
+const APT_CONF: &str = r#"Dir "/target";
+Dir::Etc "/apt";
+Dir::State::status "/target/var/lib/dpkg/status";
+DPkg::Chroot-Directory "/target";
+DPkg::Use-Pty "false";
+APT::Architecture "amd64";
+APT::Install-Recommends "false";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+"#;
+const REPOSITORY: &str = "var/cache/apt/repository";
+
+/// Extracts and installs the essential packages, as apt names and orders them.
+const ESSENTIALS: &str = r#"
+apt-get -q update
+names=$(apt-get -s install '?essential' | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+files=
+for name in base-files $names; do
+    file=$(sed -n "s/^Filename: $name //p" /target/var/cache/apt/repository/Names)
+    dpkg-deb --extract "/target/var/cache/apt/repository/$file" /target
+    [ "$name" = base-files ] || files="$files /var/cache/apt/repository/$file"
+done
+base=$(sed -n "s/^Filename: base-files //p" /target/var/cache/apt/repository/Names)
+chroot /target dpkg --force-depends --install "/var/cache/apt/repository/$base" $files
+"#;
+
+/// A reference tree, in a folder that ends with this value.
+pub(crate) struct Reference {
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        if let Some(folder) = self.folder.take() {
+            // Files of subordinate ids; a failure leaves a folder, which does no harm.
+            drop(imagebuild::sandbox::remove_tree(&folder.keep()));
+        }
+    }
+}
+
+impl Reference {
+    /// Makes the tree of a server of arch4.
+    pub(crate) fn make(project: &Project, server: &str) -> Reference {
+        let tmp = project.store.root().join("tmp");
+        let folder = tempfile::Builder::new().prefix("reference-").tempdir_in(tmp).unwrap();
+        let tree = folder.path().join("tree");
+        let repository = tree.join(REPOSITORY);
+        std::fs::create_dir_all(&repository).unwrap();
+        let set = format!("arch4/{server}");
+        let packages = project.lock.set(&set).unwrap();
+        let sysusers = fill_repository(&project.store.pool(), &repository, &packages);
+        let apt = folder.path().join("apt");
+        write_configuration(&apt);
+        let (ids, epoch) = ids_and_epoch(project, server);
+        let requests = &project.lock.sets[&set].requests;
+        let tools = project.reference_tools();
+        let sandbox = Sandbox::new(Root::ReadOnly(tools), epoch)
+            .bind_writable(&tree, "/target")
+            .bind(&apt, "/apt");
+        let sandbox = prepare(sandbox, &sysusers, &ids);
+        let sandbox = install(sandbox, requests, &packages, &ids);
+        let sandbox = finish(sandbox, folder.path()).unwrap();
+        sandbox.execute().unwrap_or_else(|error| panic!("{error}"));
+        Reference { folder: Some(folder) }
+    }
+
+    /// The tree's folder.
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.folder.as_ref().unwrap().path().join("tree")
+    }
+
+    /// What is in it, after the exceptions.
+    pub(crate) fn listing(&self) -> Vec<ListedFile> {
+        listing_from_json(&self.folder.as_ref().unwrap().path().join("listing.json")).unwrap()
+    }
+}
+
+/// The `.deb`s and their index; gives their sysusers.d files.
+fn fill_repository(
+    pool: &Path,
+    folder: &Path,
+    packages: &[&LockedPackage],
+) -> Vec<(String, String)> {
+    let (mut index, mut names, mut sysusers) = (String::new(), String::new(), Vec::new());
+    for package in packages {
+        let name = format!("{}.deb", package.sha256);
+        let (from, to) = (pool.join(&name), folder.join(&name));
+        std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).unwrap();
+        let control = deb::control_files(File::open(&to).unwrap(), &package.name).unwrap();
+        let control = String::from_utf8(control["control"].clone()).unwrap();
+        let (size, sha256) = (package.size, package.sha256);
+        writeln!(index, "{}\nFilename: ./{name}\nSize: {size}\nSHA256: {sha256}\n", control.trim())
+            .unwrap();
+        writeln!(names, "Filename: {} {name}", package.name).unwrap();
+        let below = deb::files_below(File::open(&to).unwrap(), &package.name, "usr/lib/sysusers.d");
+        for (path, bytes) in below.unwrap() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            sysusers.push((name, String::from_utf8(bytes).unwrap()));
+        }
+    }
+    std::fs::write(folder.join("Packages"), index).unwrap();
+    std::fs::write(folder.join("Names"), names).unwrap();
+    sysusers
+}
+
+fn write_configuration(apt: &Path) {
+    for folder in ["apt.conf.d", "preferences.d", "trusted.gpg.d", "sources.list.d"] {
+        std::fs::create_dir_all(apt.join(folder)).unwrap();
+    }
+    std::fs::write(apt.join("apt.conf"), APT_CONF).unwrap();
+    let source = format!("deb [trusted=yes] file:/target/{REPOSITORY} ./\n");
+    std::fs::write(apt.join("sources.list"), source).unwrap();
+}
+
+fn ids_and_epoch(project: &Project, server: &str) -> (Ids, u64) {
+    let plan = project.plan(server);
+    let found = plan.steps.into_iter().find_map(|planned| match planned.step {
+        Step::Packages { ids, epoch, .. } => Some((ids, epoch)),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+/// The parts of the environment that are the same for both trees by design: no
+/// service starts, users have the lock's numbers, /proc and /dev are there.
+fn prepare(sandbox: Sandbox, sysusers: &[(String, String)], ids: &Ids) -> Sandbox {
+    let write = |path: String, text: String, mode| Op::Write { path: path.into(), text, mode };
+    let policy = "#!/bin/sh\nexit 101\n".to_owned();
+    let mut sandbox = sandbox
+        .op(write("/target/var/lib/dpkg/status".to_owned(), String::new(), 0o644))
+        .op(write("/target/usr/sbin/policy-rc.d".to_owned(), policy, 0o755))
+        .op(Op::PrepareChroot { tree: "/target".into() });
+    for (name, text) in sysusers {
+        let text = ids::with_numbers(text, ids);
+        sandbox = sandbox.op(write(format!("/target/etc/sysusers.d/{name}"), text, 0o644));
+    }
+    sandbox
+}
+
+fn install(
+    sandbox: Sandbox,
+    requests: &[String],
+    packages: &[&LockedPackage],
+    ids: &Ids,
+) -> Sandbox {
+    let script = |sandbox: Sandbox, text: &str| {
+        let conf = [("APT_CONFIG", "/apt/apt.conf")];
+        sandbox.program(["sh", "-e", "-c", text], &conf, true)
+    };
+    let folders = "mkdir -p /target/var/lib/apt/lists/partial /target/var/cache/apt/archives/partial /target/var/log/apt";
+    let mut sandbox = script(sandbox, folders);
+    sandbox = script(sandbox, ESSENTIALS);
+    if packages.iter().any(|package| package.name == "adduser") {
+        sandbox = script(sandbox, "apt-get -y install adduser");
+        for (name, map) in [("users", &ids.users), ("groups", &ids.groups)] {
+            let path = format!("/target/run/imagebuild/{name}").into();
+            sandbox = sandbox.op(Op::Write { path, text: ids::pool(map), mode: 0o644 });
+        }
+        let pools = "cp -p /target/etc/adduser.conf /target/run/imagebuild/adduser.conf\nprintf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>/target/etc/adduser.conf";
+        sandbox = script(sandbox, pools);
+    }
+    let names: Vec<&str> =
+        requests.iter().map(String::as_str).filter(|name| *name != ESSENTIAL).collect();
+    script(sandbox, &format!("apt-get -y install {}", names.join(" ")))
+}
