@@ -1,28 +1,38 @@
 //! The packages tree is what the real apt and dpkg make of the same `.deb`s, file by
-//! file, but for the exceptions of src/rootfs/exceptions.rs.
+//! file, but for the exceptions of src/rootfs/exceptions.rs. Both trees are made anew.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod project;
 mod reference;
 
-use imagebuild::sandbox::listing_from_json;
-use project::Project;
+use imagebuild::rootfs::exceptions::{Action, EXCEPTIONS};
+use imagebuild::sandbox::{FileKind, ListedFile, Op, Root, Sandbox, listing_from_json};
+use project::{Project, Scratch};
 use reference::Reference;
 use reference::compare::{differences, report};
+use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 fn equals_apts_tree(server: &str) {
     let project = Project::open();
     let set = format!("arch4/{server}");
     project.fetch(&[&set, "tools/build"]);
-    let object = project.provide(&project.plan(server), "packages");
+    let tools = project.reference_tools();
+    let (project, _scratch) = project.with_new_store();
+    let (object, reference) = std::thread::scope(|scope| {
+        let reference = scope.spawn(|| Reference::make(&project, server, &tools));
+        (project.provide(&project.plan(server), "packages"), reference.join().unwrap())
+    });
     let ours = listing_from_json(&object.path("listing.json")).unwrap();
-    let reference = Reference::make(&project, server);
-    let found = differences(&ours, &reference.listing());
+    let theirs = reference.listing();
+    let found = differences(&ours, &theirs);
     if !found.is_empty() {
-        let tools = project.reference_tools();
         panic!("{}", report(&found, &tools, &object.path("tree"), &reference.tree()));
     }
+    planted_changes_are_seen(&ours, &theirs);
+    dpkg_and_apt_are_content(&object.path("tree"), &tools);
 }
 
 #[test]
@@ -33,4 +43,141 @@ fn web1_equals_apts_tree() {
 #[test]
 fn database1_equals_apts_tree() {
     equals_apts_tree("database1");
+}
+
+/// Each change of one file of the real listing is the one difference that is found.
+fn planted_changes_are_seen(ours: &[ListedFile], theirs: &[ListedFile]) {
+    let find = |wanted: &dyn Fn(&ListedFile) -> bool| ours.iter().position(wanted).unwrap();
+    let file = find(&|file| matches!(&file.kind, FileKind::File { size: 1.., .. }));
+    let link = find(&|file| matches!(&file.kind, FileKind::Symlink { .. }));
+    let folder = find(&|file| file.kind == FileKind::Directory);
+    let hard = |file: &ListedFile| match &file.kind {
+        FileKind::File { hard_link, .. } => hard_link.is_some(),
+        _ => false,
+    };
+    let hard = find(&hard);
+    let changes: [(usize, fn(&mut ListedFile)); 8] = [
+        (file, |file| {
+            let FileKind::File { sha256, .. } = &mut file.kind else { unreachable!() };
+            *sha256 = imagebuild::fs::Sha256Digest::of("another byte");
+        }),
+        (file, |file| file.mode ^= 0o4000),
+        (folder, |file| file.mode ^= 0o1),
+        (file, |file| file.uid += 1),
+        (link, |file| file.gid += 1),
+        (folder, |file| file.xattrs.push(("user.x".to_owned(), "00".to_owned()))),
+        (link, |file| file.kind = FileKind::Symlink { target: "elsewhere".to_owned() }),
+        (hard, |file| {
+            let FileKind::File { hard_link, .. } = &mut file.kind else { unreachable!() };
+            *hard_link = None;
+        }),
+    ];
+    for (at, change) in changes {
+        let mut changed = ours.to_vec();
+        change(&mut changed[at]);
+        assert_only_at(&changed, theirs, &ours[at].path);
+        assert_only_at(theirs, &changed, &ours[at].path);
+    }
+    let without: Vec<ListedFile> =
+        ours.iter().filter(|f| f.path != ours[file].path).cloned().collect();
+    assert_only_at(&without, theirs, &ours[file].path);
+    assert_only_at(theirs, &without, &ours[file].path);
+}
+
+fn assert_only_at(ours: &[ListedFile], theirs: &[ListedFile], path: &str) {
+    let found: Vec<String> = differences(ours, theirs).into_iter().map(|d| d.path).collect();
+    assert_eq!(found, [path]);
+}
+
+/// The programs that know packages find nothing wrong inside the tree.
+fn dpkg_and_apt_are_content(tree: &Path, tools: &Path) {
+    let apt = "apt-get -o Dir=/target -o Dir::Etc=/tmp/etc -o Dir::State=/tmp/state -o Dir::State::status=/target/var/lib/dpkg/status -o Dir::Cache=/tmp/cache -o Debug::NoLocking=1 check 2>&1";
+    let commands = ["dpkg --root=/target --verify", "dpkg --root=/target --audit", apt];
+    let said = ["", "", "Reading package lists...\nBuilding dependency tree...\n"];
+    for (command, said) in commands.into_iter().zip(said) {
+        let script = format!("mkdir -p /tmp/state/lists/partial /tmp/cache /tmp/etc/sources.list.d /tmp/etc/preferences.d; touch /tmp/etc/sources.list; {command}");
+        let sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), 0)
+            .bind(tree, "/target")
+            .program(["sh", "-c", &script], &[], false);
+        let outcome = sandbox.execute().unwrap_or_else(|error| panic!("{error}")).remove(0);
+        assert_eq!((outcome.code, outcome.output.as_str()), (0, said), "{command}");
+    }
+}
+
+/// A listing of a real tree sees every kind of change on the disk.
+#[test]
+fn a_listing_sees_every_kind_of_change() {
+    imagebuild::sandbox::use_helper(project::PROGRAM);
+    let scratch = Scratch::new_in(&std::env::temp_dir());
+    let tree = scratch.path().join("tree");
+    let at = |name: &str| tree.join(name);
+    let make = || {
+        imagebuild::sandbox::remove_tree(&tree).unwrap();
+        std::fs::create_dir_all(at("folder")).unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(at(name), name).unwrap();
+            std::fs::set_permissions(at(name), PermissionsExt::from_mode(0o644)).unwrap();
+        }
+        std::fs::hard_link(at("b"), at("b2")).unwrap();
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+    };
+    let list = || {
+        let into = scratch.path().join("listing.json");
+        let op = Op::List { tree: tree.clone(), into: into.clone() };
+        Sandbox::new(Root::Host, 0).op(op).execute().unwrap();
+        listing_from_json(&into).unwrap()
+    };
+    make();
+    let before = list();
+    let relink = |from: &str, to: &str| {
+        std::fs::remove_file(at(to)).unwrap();
+        std::os::unix::fs::symlink(from, at(to)).unwrap();
+    };
+    type Change<'a> = (&'a str, &'a dyn Fn());
+    let changes: [Change<'_>; 9] = [
+        ("a", &|| std::fs::write(at("a"), "x").unwrap()),
+        ("a", &|| std::fs::set_permissions(at("a"), PermissionsExt::from_mode(0o4755)).unwrap()),
+        ("c", &|| xattr::set(at("c"), "user.planted", b"1").unwrap()),
+        ("link", &|| relink("b", "link")),
+        ("c", &|| relink("a", "c")),
+        ("b2", &|| {
+            std::fs::remove_file(at("b2")).unwrap();
+            std::fs::copy(at("b"), at("b2")).map(drop).unwrap();
+        }),
+        ("folder", &|| std::fs::remove_dir(at("folder")).unwrap()),
+        ("extra", &|| std::fs::write(at("extra"), "").unwrap()),
+        ("folder/.x", &|| std::fs::create_dir(at("folder/.x")).unwrap()),
+    ];
+    for (path, change) in changes {
+        make();
+        assert_eq!(list(), before);
+        change();
+        assert_only_at(&list(), &before, path);
+    }
+    if nix::unistd::geteuid().is_root() {
+        make();
+        std::os::unix::fs::lchown(at("link"), Some(1), None).unwrap();
+        assert_only_at(&list(), &before, "link");
+    }
+}
+
+/// The exceptions are a golden: none comes without being seen.
+#[test]
+fn the_exceptions_are_these() {
+    let mut text = String::new();
+    for exception in EXCEPTIONS {
+        let action = match exception.action {
+            Action::Remove => "remove".to_owned(),
+            Action::Empty => "empty".to_owned(),
+            Action::SortParagraphs => "sort paragraphs".to_owned(),
+            Action::SortLines => "sort lines".to_owned(),
+            Action::SortAccounts(shadow) => format!("sort accounts, with /{shadow}"),
+        };
+        writeln!(text, "/{}: {action}: {}", exception.path, exception.reason).unwrap();
+    }
+    let golden = project::folder().join("tests/goldens/exceptions.txt");
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::write(&golden, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&golden).unwrap_or_default());
 }

@@ -15,6 +15,10 @@ pub enum Action {
     Empty,
     /// Its paragraphs are sorted.
     SortParagraphs,
+    /// Its lines are sorted.
+    SortLines,
+    /// Its accounts are sorted by number, and those of this file with them.
+    SortAccounts(&'static str),
 }
 
 /// One exception.
@@ -38,6 +42,7 @@ const fn empty(path: &'static str, reason: &'static str) -> Exception {
 
 const LOG: &str = "a log of the build, with its times";
 const OLD: &str = "the backup of a file that scripts edited; depends on their order";
+const ACCOUNTS: &str = "scripts append users and groups in the order of configuration; they are looked up by name or number";
 const HOST_KEY: &str = "a secret: belongs to one machine, comes with its seed";
 
 /// The list.
@@ -99,6 +104,13 @@ pub const EXCEPTIONS: &[Exception] = &[
         action: Action::SortParagraphs,
         reason: "dpkg appends packages in the order of unpacking; the order means nothing",
     },
+    Exception { path: "etc/passwd", action: Action::SortAccounts("etc/shadow"), reason: ACCOUNTS },
+    Exception { path: "etc/group", action: Action::SortAccounts("etc/gshadow"), reason: ACCOUNTS },
+    Exception {
+        path: "var/lib/dpkg/triggers/File",
+        action: Action::SortLines,
+        reason: "dpkg appends interests in the order of unpacking; the order means nothing",
+    },
     empty("run", "not on disk: a tmpfs at boot"),
     empty("tmp", "not on disk: a tmpfs at boot"),
     empty("dev", "not on disk: devtmpfs at boot"),
@@ -120,6 +132,10 @@ pub fn operations(tree: &Path) -> Vec<Op> {
                 Action::Remove => Op::Remove { path },
                 Action::Empty => Op::Empty { path },
                 Action::SortParagraphs => Op::SortParagraphs { path },
+                Action::SortLines => Op::SortLines { path },
+                Action::SortAccounts(shadow) => {
+                    Op::SortAccounts { path, shadow: tree.join(shadow) }
+                }
             }
         })
         .collect()

@@ -8,10 +8,13 @@
 
 mod child;
 mod ids;
+mod listing;
 mod ops;
+mod sort;
 
 pub use child::{run_id_mapper, run_inner, run_outer};
-pub use ops::{FileKind, ListedFile, Op, listing_from_json, secret_in};
+pub use listing::{FileKind, ListedFile, listing_from_json};
+pub use ops::{Op, secret_in};
 
 use crate::error::{Error, Kind, Result};
 use crate::exec::Program;

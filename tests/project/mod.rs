@@ -6,7 +6,7 @@
 
 use imagebuild::build::Build;
 use imagebuild::lock::{Fetcher, Lock, Mirrors, Outcome, Patience, Pool};
-use imagebuild::plan::server::{Plan, Planned, refs};
+use imagebuild::plan::server::{Plan, Planned, TOOLS, refs};
 use imagebuild::plan::step::Step;
 use imagebuild::sandbox;
 use imagebuild::spec::Spec;
@@ -23,6 +23,27 @@ pub(crate) struct Project {
     pub(crate) spec: Spec,
     pub(crate) lock: Lock,
     pub(crate) store: Store,
+}
+
+/// A folder that ends with this value, also where its files belong to subordinate ids.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new_in(parent: &Path) -> Scratch {
+        let folder = tempfile::Builder::new().prefix("test-").tempdir_in(parent).unwrap();
+        Scratch(folder.keep())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed does no harm.
+        drop(sandbox::remove_tree(&self.0));
+    }
 }
 
 /// The folder with images/, roles/ and imagebuild.lock.
@@ -75,6 +96,24 @@ impl Project {
         let key = step.key().unwrap();
         plan.steps.push(Planned { key, step });
         self.provide_key(&plan, key).path("tree")
+    }
+
+    /// This project with a new store that has the pool and the tools of the other, and
+    /// nothing else: what it provides is made now, by the code under test.
+    pub(crate) fn with_new_store(self) -> (Project, Scratch) {
+        let step = Step::Tools { packages: refs(&self.lock, TOOLS).unwrap() };
+        let mut plan = self.plan("web1");
+        let key = step.key().unwrap();
+        plan.steps.push(Planned { key, step });
+        self.provide_key(&plan, key);
+        let scratch = Scratch::new_in(&self.store.root().join("tmp"));
+        let old = self.store.root();
+        std::fs::create_dir(scratch.path().join("objects")).unwrap();
+        for name in ["pool".to_owned(), "indexes".to_owned(), format!("objects/{key}")] {
+            std::os::unix::fs::symlink(old.join(&name), scratch.path().join(&name)).unwrap();
+        }
+        let store = Store::open(scratch.path()).unwrap();
+        (Project { store, ..self }, scratch)
     }
 
     fn provide_key(&self, plan: &Plan, key: Key) -> Object {

@@ -7,7 +7,7 @@
 
 pub(crate) mod compare;
 
-use crate::project::Project;
+use crate::project::{Project, Scratch};
 use imagebuild::lock::file::{ESSENTIAL, LockedPackage};
 use imagebuild::lock::{Ids, deb};
 use imagebuild::plan::step::Step;
@@ -47,23 +47,13 @@ chroot /target dpkg --force-depends --install "/var/cache/apt/repository/$base" 
 
 /// A reference tree, in a folder that ends with this value.
 pub(crate) struct Reference {
-    folder: Option<tempfile::TempDir>,
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        if let Some(folder) = self.folder.take() {
-            // Files of subordinate ids; a failure leaves a folder, which does no harm.
-            drop(imagebuild::sandbox::remove_tree(&folder.keep()));
-        }
-    }
+    folder: Scratch,
 }
 
 impl Reference {
     /// Makes the tree of a server of arch4.
-    pub(crate) fn make(project: &Project, server: &str) -> Reference {
-        let tmp = project.store.root().join("tmp");
-        let folder = tempfile::Builder::new().prefix("reference-").tempdir_in(tmp).unwrap();
+    pub(crate) fn make(project: &Project, server: &str, tools: &Path) -> Reference {
+        let folder = Scratch::new_in(&project.store.root().join("tmp"));
         let tree = folder.path().join("tree");
         let repository = tree.join(REPOSITORY);
         std::fs::create_dir_all(&repository).unwrap();
@@ -74,25 +64,24 @@ impl Reference {
         write_configuration(&apt);
         let (ids, epoch) = ids_and_epoch(project, server);
         let requests = &project.lock.sets[&set].requests;
-        let tools = project.reference_tools();
-        let sandbox = Sandbox::new(Root::ReadOnly(tools), epoch)
+        let sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), epoch)
             .bind_writable(&tree, "/target")
             .bind(&apt, "/apt");
         let sandbox = prepare(sandbox, &sysusers, &ids);
         let sandbox = install(sandbox, requests, &packages, &ids);
         let sandbox = finish(sandbox, folder.path()).unwrap();
         sandbox.execute().unwrap_or_else(|error| panic!("{error}"));
-        Reference { folder: Some(folder) }
+        Reference { folder }
     }
 
     /// The tree's folder.
     pub(crate) fn tree(&self) -> PathBuf {
-        self.folder.as_ref().unwrap().path().join("tree")
+        self.folder.path().join("tree")
     }
 
     /// What is in it, after the exceptions.
     pub(crate) fn listing(&self) -> Vec<ListedFile> {
-        listing_from_json(&self.folder.as_ref().unwrap().path().join("listing.json")).unwrap()
+        listing_from_json(&self.folder.path().join("listing.json")).unwrap()
     }
 }
 
