@@ -17,5 +17,6 @@ pub mod plan;
 pub mod progress;
 pub mod rootfs;
 pub mod sandbox;
+pub mod seed;
 pub mod spec;
 pub mod store;
