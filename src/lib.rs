@@ -10,6 +10,7 @@ pub mod cli;
 pub mod error;
 pub mod exec;
 pub mod fs;
+pub mod graph;
 pub mod image;
 pub mod lock;
 pub mod names;
