@@ -1,5 +1,7 @@
 //! `imagebuild seed`: secrets are made once, kept private, and reach the right server.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use imagebuild::exec::{Output, Program};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and what they share in `project.rs`.
 
 mod build;
+mod gc;
 mod graph;
 mod lock;
 mod plan;
@@ -46,6 +47,8 @@ enum Verb {
     Plan(plan::Arguments),
     /// Draw an architecture: servers, roles, addresses, ports; text or SVG
     Graph(graph::Arguments),
+    /// Free space in the store: what this project does not need and nobody used lately
+    Gc(gc::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -97,6 +100,7 @@ impl Cli {
             Some(Verb::Lock(arguments)) => lock::run(&arguments, &self.common),
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
+            Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }
