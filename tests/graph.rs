@@ -1,5 +1,7 @@
 //! The drawing of a topology: pinned as text, and well formed as SVG.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use imagebuild::graph;
 use imagebuild::spec::{Spec, Tree};
 use std::io::Write;

@@ -11,6 +11,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+/// No step takes this long.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
@@ -60,10 +63,16 @@ impl Store {
         Ok(collected)
     }
 
-    /// Folders in tmp/ whose maker is gone: nobody holds the lock of their name. The
-    /// locks' own files stay: one that is unlinked could be held twice.
+    /// Folders in tmp/ that nobody holds the lock of and nobody changed for a day:
+    /// left by builds that were killed. The locks' own files stay: one that is
+    /// unlinked could be held twice.
     fn collect_leftovers(&self) -> Result<()> {
         for (name, path) in entries(&self.root.join("tmp"))? {
+            let changed = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+            if age.is_none_or(|age| age < ABANDONED) {
+                continue;
+            }
             if let Some(_lock) = self.try_lock(&name)? {
                 sandbox::remove_tree(&path)?;
             }
@@ -119,12 +128,17 @@ mod tests {
         };
         let (wanted, other) = (make("wanted"), make("other"));
         fs::write(store.pool().join("a.deb"), "abc").unwrap();
-        fs::create_dir(store.root().join("tmp/left")).unwrap();
+        for name in ["left", "at-work"] {
+            fs::create_dir(store.root().join("tmp").join(name)).unwrap();
+        }
+        let long_ago = SystemTime::now() - ABANDONED;
+        File::open(store.root().join("tmp/left")).unwrap().set_modified(long_ago).unwrap();
         let keep = BTreeSet::from([wanted.to_string()]);
 
         let nothing = store.collect(&keep, Duration::from_secs(3600)).unwrap();
         assert_eq!(nothing, Collected::default());
         assert!(!store.root().join("tmp/left").exists());
+        assert!(store.root().join("tmp/at-work").exists());
 
         let collected = store.collect(&keep, Duration::ZERO).unwrap();
         assert_eq!((collected.objects, collected.files), (1, 1));
