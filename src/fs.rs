@@ -130,12 +130,24 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
 /// # Errors
 /// When a step fails; nothing is left behind then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with_mode(path, bytes, 0o644)
+}
+
+/// As [`write_atomically`], but only the user may read it: for secrets.
+///
+/// # Errors
+/// When a step fails; nothing is left behind then.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with_mode(path, bytes, 0o600)
+}
+
+fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     let mut aside =
         tempfile::Builder::new().prefix(".aside-").tempfile_in(folder).map_err(failed)?;
     aside.write_all(bytes).and_then(|()| aside.as_file().sync_all()).map_err(failed)?;
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
     aside.as_file().set_permissions(mode).map_err(failed)?;
     aside.persist(path).map_err(|e| failed(e.error))?;
     Ok(())

@@ -97,6 +97,16 @@ impl<'a> Build<'a> {
         Ok(object)
     }
 
+    /// The unpacked tools closure of the plan, made if it is missing.
+    ///
+    /// # Errors
+    /// Those of the step.
+    pub fn tools(&self) -> Result<std::path::PathBuf> {
+        let planned = self.plan.steps.iter().find(|p| matches!(p.step, Step::Tools { .. }));
+        let planned = planned.ok_or_else(|| Error::build("the plan has no tools"))?;
+        Ok(self.provide(planned.key)?.path("tree"))
+    }
+
     /// The steps that were made, and how long each took without those it needed.
     pub fn times(&self) -> Vec<(&'static str, Duration)> {
         self.times.borrow().clone()

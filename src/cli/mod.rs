@@ -1,6 +1,8 @@
 //! The command line: one file a verb, and what they share in `project.rs`.
 
 mod build;
+mod gc;
+mod graph;
 mod lock;
 mod plan;
 mod project;
@@ -43,6 +45,10 @@ enum Verb {
     Lock(lock::Arguments),
     /// Show every step of a build and the disk map, without building
     Plan(plan::Arguments),
+    /// Draw an architecture: servers, roles, addresses, ports; text or SVG
+    Graph(graph::Arguments),
+    /// Free space in the store: what this project does not need and nobody used lately
+    Gc(gc::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -93,6 +99,8 @@ impl Cli {
             None => build::run(&self.build, &self.common),
             Some(Verb::Lock(arguments)) => lock::run(&arguments, &self.common),
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
+            Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
+            Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }

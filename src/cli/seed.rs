@@ -1,15 +1,125 @@
-//! `imagebuild seed`: to come in the next commit.
+//! `imagebuild seed`: makes secrets once, and writes each server's seed.
 
 use super::Common;
-use crate::error::Result;
+use super::project::{Project, servers};
+use crate::build::Build;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::plan::server::{Plan, TOOLS};
+use crate::progress;
+use crate::seed::{Maker, Secrets, Shown};
+use crate::spec::{Architecture, Kind, Server, Spec};
 use clap::Args;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The architecture, such as arch4
     architecture: String,
+    /// Write the seed of this server only, such as web1
+    #[arg(long, value_name = "SERVER")]
+    role: Option<String>,
+    /// The file with the secrets, made if it is missing
+    /// (default: secrets/<ARCHITECTURE>.toml in the project)
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    /// Also give root a password on the console, for emergencies; it is shown once
+    #[arg(long)]
+    console_password: bool,
+    /// Folder for the seeds
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
 }
 
-pub(super) fn run(_arguments: &Arguments, _common: &Common) -> Result<()> {
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let mut project = Project::open(common)?;
+    let spec = project.spec.clone();
+    if arguments.architecture == "all" {
+        return Err(Error::input("secrets belong to one architecture, not to `all`")
+            .hint("name the one that you run: `imagebuild seed arch4`"));
+    }
+    let architecture = spec.architecture(&arguments.architecture)?;
+    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    let path = arguments.secrets.clone().unwrap_or_else(|| {
+        let folder = common.project.clone().unwrap_or_default();
+        folder.join("secrets").join(format!("{}.toml", architecture.name))
+    });
+    let mut secrets = Secrets::read(&path, &spec, architecture)?;
+    let before = secrets.clone();
+    let shown = complete(&mut project, &spec, architecture, arguments, &mut secrets)?;
+    if secrets == before {
+        progress::step("Unchanged", format!("{} has all secrets", path.display()));
+    } else {
+        secrets.write(&path)?;
+        progress::step("Wrote", format!("{} (keep it secret, keep a backup)", path.display()));
+    }
+    write_seeds(&spec, &chosen, &secrets, &arguments.out)?;
+    for Shown { purpose, password } in shown {
+        println!("{password}  {purpose} (shown only now)");
+    }
+    Ok(())
+}
+
+/// Makes what is missing, for all servers of the architecture.
+fn complete(
+    project: &mut Project,
+    spec: &Spec,
+    architecture: &Architecture,
+    arguments: &Arguments,
+    secrets: &mut Secrets,
+) -> Result<Vec<Shown>> {
+    let mut missing = Vec::new();
+    for server in architecture.servers.values() {
+        for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
+            let wanted = !credential.optional
+                || (arguments.console_password && credential.kind == Kind::PasswordHash);
+            if wanted && secrets.get(server, &credential.name).is_none() {
+                missing.push((server, credential));
+            }
+        }
+    }
+    let Some((first, _)) = missing.first() else { return Ok(Vec::new()) };
+    project.fetch(&[TOOLS.to_owned()])?;
+    let plan = Plan::new(spec, &project.lock, architecture, first)?;
+    let tools = Build::new(&project.store, &plan).tools()?;
+    let maker = Maker { tools: &tools, site: &spec.site };
+    let mut all_shown = Vec::new();
+    for (server, credential) in missing {
+        // One of the architecture's may have been made for the server before.
+        if secrets.get(server, &credential.name).is_some() {
+            continue;
+        }
+        if let Some((value, shown)) = maker.make(server, credential)? {
+            progress::step("Made", format!("{} for {}", credential.name, server.name));
+            secrets.set(server, credential, value);
+            all_shown.extend(shown);
+        }
+    }
+    Ok(all_shown)
+}
+
+fn write_seeds(
+    spec: &Spec,
+    chosen: &[(&Architecture, &Server)],
+    secrets: &Secrets,
+    out: &Path,
+) -> Result<()> {
+    fs::create_dir_all(out)?;
+    for (_, server) in chosen {
+        let seed = crate::seed::write(&secrets.of_server(spec, server))?;
+        let room = server.disk.seed.bytes();
+        if seed.len() as u64 > room {
+            return Err(Error::input(format!(
+                "the seed of {} has {}, its partition {}",
+                server.name,
+                progress::bytes(seed.len() as u64),
+                progress::bytes(room)
+            ))
+            .hint("shorten the values, or raise `seed` under `[disk]` before flashing"));
+        }
+        let path = out.join(format!("{}.seed", server.image_id));
+        fs::write_secret(&path, &seed)?;
+        println!("{}", path.display());
+    }
     Ok(())
 }

@@ -74,7 +74,7 @@ impl Plan {
             config,
             image,
             grub_cfg: text(spec, "overlays/grub/grub.cfg")?,
-            arguments: ARGUMENTS.to_owned(),
+            arguments: format!("{ARGUMENTS} {}", architecture.boot.argument()),
             size: server.disk.esp.bytes(),
             epoch,
         })?;

@@ -17,8 +17,8 @@ mod validate;
 mod validate_server;
 
 pub use model::{
-    Addresses, Architecture, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network, Order,
-    Purpose, Server, Site, Spec, Target, Targets, Timers, Via,
+    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
+    OnFailure, Order, Purpose, Server, Site, Spec, Target, Targets, Timers, Via,
 };
 pub use role::{
     Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,

@@ -71,6 +71,45 @@ pub struct Architecture {
     pub ntp: Vec<String>,
     /// How fast faults are seen.
     pub timers: Timers,
+    /// What a server does that cannot start its system.
+    pub boot: Boot,
+}
+
+/// What the initramfs does after it has said why it cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Boot {
+    /// Try again, or wait for a person.
+    pub on_failure: OnFailure,
+    /// How long the message stays before a reboot.
+    pub reboot_after_seconds: u32,
+}
+
+impl Default for Boot {
+    /// Servers are far away: they try again, after time to read the message.
+    fn default() -> Boot {
+        Boot { on_failure: OnFailure::Reboot, reboot_after_seconds: 60 }
+    }
+}
+
+impl Boot {
+    /// As the initramfs reads it: `imagebuild.failure=`.
+    pub fn argument(&self) -> String {
+        match self.on_failure {
+            OnFailure::Reboot => format!("imagebuild.failure=reboot:{}", self.reboot_after_seconds),
+            OnFailure::Stop => "imagebuild.failure=stop".to_owned(),
+        }
+    }
+}
+
+/// See [`Boot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Reboot after a while.
+    Reboot,
+    /// Stop until someone resets the machine.
+    Stop,
 }
 
 impl Architecture {

@@ -3,7 +3,7 @@
 //! Every key is documented here. What must be pointed at later (an address outside
 //! its network, an unknown role) keeps its span.
 
-use super::model::{Endpoints, Purpose, Via};
+use super::model::{Boot, Endpoints, Purpose, Via};
 use super::units::{Prefix, Size};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -41,6 +41,9 @@ pub(crate) struct RawArchitecture {
     /// `[timers]`: how fast faults are seen.
     #[serde(default)]
     pub timers: RawTimers,
+    /// `[boot]`: what a server does that cannot start its system.
+    #[serde(default)]
+    pub boot: Boot,
 }
 
 /// `[networks.<name>]`.

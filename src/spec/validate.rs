@@ -39,6 +39,7 @@ pub(crate) fn architecture(
         dns: raw.dns.clone(),
         ntp: raw.ntp.clone(),
         timers: timers(raw.timers),
+        boot: raw.boot,
         networks,
         servers,
     };

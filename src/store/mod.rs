@@ -5,8 +5,10 @@
 //! it is whole, so nobody ever sees half of one; a lock per key lets two builds
 //! at once share the work. Nothing in here knows what the steps are.
 
+mod gc;
 mod object;
 
+pub use gc::Collected;
 pub use object::Object;
 
 use crate::error::{Error, Result};

@@ -65,6 +65,7 @@ impl Object {
                 return Err(Error::build(format!("its file {name} has changed")));
             }
         }
+        note_use(&folder.join(RECORD));
         Ok(Object { folder: folder.to_owned(), files })
     }
 
@@ -88,6 +89,13 @@ impl Object {
         let json = serde_json::to_vec_pretty(&files).map_err(|e| Error::build(e.to_string()))?;
         fs::write_atomically(&folder.join(RECORD), &json)
     }
+}
+
+/// Notes that a result was used now, for the collection of those that are not; a
+/// store that cannot be written is still good for reading.
+fn note_use(record: &Path) {
+    let opened = std::fs::File::options().append(true).open(record);
+    drop(opened.and_then(|file| file.set_modified(std::time::SystemTime::now())));
 }
 
 fn mtime_ns(metadata: &std::fs::Metadata) -> i128 {

@@ -1,0 +1,37 @@
+//! `imagebuild gc`: frees space in the store.
+
+use super::Common;
+use super::project::Project;
+use crate::error::Result;
+use crate::plan::server::Plan;
+use crate::progress;
+use clap::Args;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Keep what was used in the last DAYS days, for other projects
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    keep_days: u64,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let project = Project::open_as_it_is(common)?;
+    let mut keep: BTreeSet<String> = BTreeSet::new();
+    for architecture in project.spec.architectures.values() {
+        for server in architecture.servers.values() {
+            // A lock that does not know this server yet keeps nothing for it.
+            if let Ok(plan) = Plan::new(&project.spec, &project.lock, architecture, server) {
+                keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
+            }
+        }
+    }
+    keep.extend(project.lock.packages.values().map(|package| format!("{}.deb", package.sha256)));
+    let age = Duration::from_secs(arguments.keep_days * 24 * 3600);
+    let collected = project.store.collect(&keep, age)?;
+    let (objects, files) = (collected.objects, collected.files);
+    let freed = progress::bytes(collected.bytes);
+    progress::step("Removed", format!("{objects} results and {files} files ({freed})"));
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! `imagebuild graph`: the topology, from the spec alone.
+
+use super::Common;
+use crate::error::Result;
+use crate::graph;
+use crate::spec::Spec;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The architecture, such as arch4
+    architecture: String,
+    /// As an SVG drawing instead of text
+    #[arg(long)]
+    svg: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let spec = Spec::read(&common.project.clone().unwrap_or_else(|| PathBuf::from(".")))?;
+    let architecture = spec.architecture(&arguments.architecture)?;
+    if arguments.svg {
+        print!("{}", graph::svg(&spec, architecture));
+    } else {
+        print!("{}", graph::text(&spec, architecture));
+    }
+    Ok(())
+}

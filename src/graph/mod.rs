@@ -1,0 +1,89 @@
+//! The topology of an architecture, drawn from the spec alone: the book's diagram,
+//! as text for a terminal and as SVG.
+
+mod svg;
+mod text;
+
+pub use svg::svg;
+pub use text::text;
+
+use crate::spec::{Architecture, Bind, From, Port, Protocol, Purpose, Server, Spec};
+
+/// Roles that every server has; a diagram is about the others.
+const EVERYWHERE: [&str; 2] = ["base", "monitored"];
+
+/// "load-balancer + web": the roles that make a server what it is.
+fn roles(server: &Server) -> String {
+    let own = server.roles.iter().map(String::as_str).filter(|role| !EVERYWHERE.contains(role));
+    own.collect::<Vec<_>>().join(" + ")
+}
+
+/// A port of a server, in words.
+struct Opening {
+    /// "tcp 80"
+    number: String,
+    /// "http"
+    name: String,
+    /// "on public", "on the floating web address", "on the loopback"
+    place: String,
+    /// "from anyone"
+    from: String,
+}
+
+/// The server's ports, in the order of its roles.
+fn openings(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<Opening> {
+    spec.roles_of(server)
+        .flat_map(|role| role.ports.iter().map(move |port| (role.name.as_str(), port)))
+        .filter(|(_, port)| port.applies(architecture))
+        .map(|(role, port)| Opening {
+            number: number(port),
+            name: port.name.clone(),
+            place: place(port, server),
+            from: from(role, port, server),
+        })
+        .collect()
+}
+
+fn number(port: &Port) -> String {
+    match port.protocol {
+        Protocol::Tcp => format!("tcp {}", port.number),
+        Protocol::Udp => format!("udp {}", port.number),
+        Protocol::Vrrp => "vrrp".to_owned(),
+    }
+}
+
+fn place(port: &Port, server: &Server) -> String {
+    match &port.bind {
+        Bind::All => "on every address".to_owned(),
+        Bind::Loopback => "on the loopback".to_owned(),
+        Bind::Access => format!("on {}", server.ssh.join(", ")),
+        Bind::Network(network) => format!("on {network}"),
+        Bind::Floating(purpose) => {
+            format!("on the floating address for {}", self::purpose(*purpose))
+        }
+    }
+}
+
+fn from(role: &str, port: &Port, server: &Server) -> String {
+    let words: Vec<String> = port
+        .from
+        .iter()
+        .map(|from| match from {
+            From::Any => "anyone".to_owned(),
+            From::Access => server.ssh.join(", "),
+            From::Peers => format!("other {role} servers"),
+            From::Network(network) => network.clone(),
+            From::Role(role) => format!("{role} servers"),
+            From::Server(server) => server.clone(),
+        })
+        .collect();
+    if words.is_empty() { "from itself".to_owned() } else { format!("from {}", words.join(", ")) }
+}
+
+fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Web => "the website",
+        Purpose::DatabaseReads => "database reads",
+        Purpose::DatabaseWrites => "database writes",
+    }
+}

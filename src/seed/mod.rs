@@ -1,0 +1,12 @@
+//! Secrets and facts of machines: made once, kept in one file that only the user
+//! can read, and written per server in the form of the seed partition.
+//!
+//! They never go near an image: images are uploaded to strangers' storage.
+
+mod file;
+mod make;
+mod partition;
+
+pub use file::Secrets;
+pub use make::{Maker, Shown};
+pub use partition::{parse, write};

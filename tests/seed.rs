@@ -1,0 +1,115 @@
+//! `imagebuild seed`: secrets are made once, kept private, and reach the right server.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use imagebuild::exec::{Output, Program};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_imagebuild");
+
+/// Runs `imagebuild seed ...` for the project of this checkout, with its own folder
+/// for results; only the store is the shared one.
+fn seed(folder: &Path, args: &[&str]) -> Output {
+    let environment = ["HOME", "PATH", "XDG_CACHE_HOME", "IMAGEBUILD_STORE"];
+    let mut program = Program::new(BINARY)
+        .args(["seed", "--project", env!("CARGO_MANIFEST_DIR")])
+        .arg("--secrets")
+        .arg(folder.join("secrets/arch4.toml"))
+        .arg("--out")
+        .arg(folder.join("out"))
+        .args(args);
+    for name in environment {
+        if let Some(value) = std::env::var_os(name) {
+            program = program.env(name, value);
+        }
+    }
+    program.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn secrets_are_made_once_and_reach_their_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets/arch4.toml");
+    let first = seed(folder.path(), &["arch4"]);
+    assert_eq!(first.code, 0, "{}", text(&first.stderr));
+    let made = std::fs::read(&secrets).unwrap();
+    assert_eq!((mode(&secrets), mode(secrets.parent().unwrap())), (0o600, 0o700));
+
+    let of = |server: &str| {
+        let path = folder.path().join(format!("out/arch4-{server}.seed"));
+        assert_eq!(mode(&path), 0o600);
+        imagebuild::seed::parse(&std::fs::read(path).unwrap()).unwrap().unwrap()
+    };
+    let (web1, web2, database1) = (of("web1"), of("web2"), of("database1"));
+    let key = "ssh.host-key-ed25519";
+    assert!(web1[key].starts_with(b"-----BEGIN OPENSSH PRIVATE KEY-----"));
+    assert_ne!(web1[key], web2[key]);
+    let password = "database.app-password";
+    assert_eq!(web1[password], database1[password]);
+    assert_eq!(web1[password].len(), 32);
+    // Optional ones come only when they are asked for.
+    assert!(!web1.contains_key("console.password-hash"));
+
+    let again = seed(folder.path(), &["arch4"]);
+    assert_eq!(again.code, 0);
+    assert!(text(&again.stderr).contains("has all secrets"), "{}", text(&again.stderr));
+    assert_eq!(std::fs::read(&secrets).unwrap(), made);
+}
+
+#[test]
+fn a_console_password_is_shown_once_and_kept_as_a_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = seed(folder.path(), &["arch4", "--role", "web1", "--console-password", "--quiet"]);
+    assert_eq!(output.code, 0, "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let line = said.lines().find(|line| line.contains("web1: root's password")).unwrap();
+    let password = line.split_whitespace().next().unwrap();
+    let kept = std::fs::read_to_string(folder.path().join("secrets/arch4.toml")).unwrap();
+    assert!(kept.contains("\"console.password-hash\" = \"$6$"));
+    assert!(!kept.contains(password));
+}
+
+#[test]
+fn a_file_that_others_may_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets/arch4.toml");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let output = seed(folder.path(), &["arch4"]);
+    assert_eq!(output.code, 2);
+    let path = path.display();
+    assert_eq!(
+        text(&output.stderr),
+        format!(
+            "error: {path} may be read by others\nhint: it holds secrets: `chmod 600 {path}`\n"
+        )
+    );
+}
+
+#[test]
+fn an_unknown_credential_is_answered_with_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets/arch4.toml");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "[servers.web1]\n\"net.publik.mac\" = \"52:54:00:12:34:56\"\n").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let output = seed(folder.path(), &["arch4"]);
+    assert_eq!(output.code, 2);
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("error: no role of web1 knows the credential `net.publik.mac`\n"),
+        "{said}"
+    );
+    assert!(said.contains("2 | \"net.publik.mac\""), "{said}");
+    assert!(said.contains("`net.public.mac`"), "{said}");
+}
