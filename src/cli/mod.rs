@@ -64,6 +64,10 @@ struct Common {
     /// Mirror of the security archive (default: found beside the other)
     #[arg(long, global = true, value_name = "URL")]
     security_mirror: Option<String>,
+    /// Archive of old versions, for locked packages that left the mirror (default:
+    /// snapshot.debian.org; `none` asks nobody)
+    #[arg(long, global = true, value_name = "URL")]
+    snapshot_mirror: Option<String>,
     /// OpenPGP keys that may sign the archive (default: Debian's, built in)
     #[arg(long, global = true, value_name = "FILE")]
     keyring: Option<PathBuf>,

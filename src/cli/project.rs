@@ -69,11 +69,11 @@ impl Project {
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
         let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
         let spec = Spec::read(&folder)?;
-        let lock_path = folder.join("imagebuild.lock");
+        // As its user would type it: not ./imagebuild.lock.
+        let lock_path = common.project.clone().unwrap_or_default().join("imagebuild.lock");
         let lock = if lock_path.exists() { Lock::read(&lock_path)? } else { Lock::default() };
         let root = common.store.clone().unwrap_or_else(Store::default_root);
-        let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
-        let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+        let mirrors = mirrors(common, &spec)?;
         let anchors = match &common.keyring {
             Some(file) => TrustAnchors::from_file(file)?,
             None => TrustAnchors::debian()?,
@@ -166,6 +166,17 @@ impl Project {
             .chain([TOOLS.to_owned()])
             .collect();
         sets.into_iter().collect()
+    }
+}
+
+/// Where the archives are: the command line's word, the site's, the host's.
+fn mirrors(common: &Common, spec: &Spec) -> Result<Mirrors> {
+    let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
+    let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+    match common.snapshot_mirror.as_deref() {
+        None => Ok(mirrors),
+        Some("none") => mirrors.with_snapshot(None),
+        url => mirrors.with_snapshot(url),
     }
 }
 

@@ -1,0 +1,13 @@
+//! The program as its users meet it: arguments in, exact standard output, exact
+//! standard error and exit code out. Everything runs against the fixture archive;
+//! no test needs a network, and none reads the host's apt configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod build;
+mod closure;
+mod harness;
+mod world;
