@@ -117,13 +117,13 @@ impl Project {
         Ok(changed)
     }
 
-    /// Has the packages of these sets in the pool. Files that no archive has any
-    /// more are locked anew, in plain sight.
-    pub(super) fn fetch(&mut self, sets: &[String]) -> Result<()> {
+    /// Has the packages of these sets in the pool; says how many had to be fetched.
+    /// Files that no archive has any more are locked anew, in plain sight.
+    pub(super) fn fetch(&mut self, sets: &[String]) -> Result<usize> {
         // The second time all are of an index that was just read.
         for _ in 0..2 {
             match self.pool()?.ensure(&self.packages_of(sets)?)? {
-                Outcome::Complete { .. } => return Ok(()),
+                Outcome::Complete { fetched, .. } => return Ok(fetched),
                 Outcome::Vanished(gone) => {
                     let names: Vec<String> = gone.into_iter().map(|p| p.name).collect();
                     let list = names.join(", ");
@@ -205,6 +205,13 @@ fn requests(spec: &Spec) -> Requests {
     requests
 }
 
+fn all_of_one(spec: &Spec, role: &str) -> Error {
+    let with = |architecture: &&Architecture| architecture.servers.contains_key(role);
+    let name = spec.architectures.values().find(with).map_or("arch4", |with| &with.name);
+    Error::input("`--role` needs one architecture, not `all`")
+        .hint(format!("name the architecture, such as `{name} --role {role}`"))
+}
+
 /// The servers that a command line names: an architecture (or `all`), and a role.
 pub(super) fn servers<'a>(
     spec: &'a Spec,
@@ -212,9 +219,8 @@ pub(super) fn servers<'a>(
     role: Option<&str>,
 ) -> Result<Vec<(&'a Architecture, &'a Server)>> {
     if architecture == "all" {
-        if role.is_some() {
-            return Err(Error::input("`--role` needs one architecture, not `all`")
-                .hint("name the architecture: `imagebuild arch4 --role web1`"));
+        if let Some(role) = role {
+            return Err(all_of_one(spec, role));
         }
         let all = spec.architectures.values();
         return Ok(all.flat_map(|a| a.servers.values().map(move |server| (a, server))).collect());

@@ -7,7 +7,14 @@
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod bad_packages;
 mod build;
 mod closure;
+mod command_line;
+mod disk;
 mod harness;
+mod lock;
+mod mirror;
+mod plan;
+mod scripts;
 mod world;
