@@ -41,6 +41,9 @@ const VM_PACKAGES: [&str; 6] =
     ["base-files", "base-passwd", "ovmf", "qemu-system-x86", "qemu-utils", "seabios"];
 const REFERENCE_PACKAGES: [&str; 1] = ["apt"];
 
+/// More differences between spec and lock than these are counted only.
+const MOST_MISFITS: usize = 10;
+
 /// A project with its lock and the store.
 #[derive(Debug)]
 pub(super) struct Project {
@@ -59,7 +62,7 @@ impl Project {
         let mut project = Project::open_as_it_is(common)?;
         let requests = requests(&project.spec);
         if !project.lock.matches(&requests) {
-            project.refuse_if_locked("the lock does not fit the spec: it lacks packages or users that roles ask for, or has some that none asks for")?;
+            project.refuse_stale(&requests)?;
             project.resolve(&Policy::Keep)?;
         }
         Ok(project)
@@ -68,6 +71,11 @@ impl Project {
     /// Reads the project, with whatever lock is there.
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
         let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
+        if !folder.is_dir() {
+            return Err(Error::input(format!("there is no folder {}", folder.display())).hint(
+                "`--project` names the folder of site.toml, roles/, images/ and overlays/",
+            ));
+        }
         let spec = Spec::read(&folder)?;
         // As its user would type it: not ./imagebuild.lock.
         let lock_path = common.project.clone().unwrap_or_default().join("imagebuild.lock");
@@ -80,6 +88,21 @@ impl Project {
         };
         let store = Store::open(&root)?;
         Ok(Project { spec, lock, store, lock_path, mirrors, anchors, locked: common.locked })
+    }
+
+    /// With `--locked`: the error that says how the lock does not fit.
+    fn refuse_stale(&self, requests: &Requests) -> Result<()> {
+        let path = self.lock_path.display();
+        if !self.lock_path.exists() {
+            return self.refuse_if_locked(&format!("there is no {path}"));
+        }
+        let mut misfits = self.lock.misfits(requests);
+        if misfits.len() > MOST_MISFITS {
+            let rest = misfits.split_off(MOST_MISFITS);
+            misfits.push(format!("and {} more", rest.len()));
+        }
+        self.refuse_if_locked(&format!("{path} does not fit the spec"))
+            .map_err(|error| misfits.into_iter().fold(error, Error::detail))
     }
 
     fn refuse_if_locked(&self, why: &str) -> Result<()> {

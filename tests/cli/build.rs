@@ -11,8 +11,8 @@ const STEPS: &str = "      Making tools: unpack 14 packages
       Making packages: install 3 packages
       Making packages-layer: EROFS and hash tree of the packages
       Making config-layer: EROFS and hash tree of 5 configuration files
-      Making esp: FAT of 67.1 MB
-      Making state: ext4 of 67.1 MB
+      Making esp: FAT of 4.2 MB
+      Making state: ext4 of 4.2 MB
       Making validate: run 0 validators
       Making image: disk map of arch1-web1
      Writing out/arch1-web1.qcow2
@@ -166,9 +166,16 @@ fn two_builds_at_once_share_the_work() {
 
 #[test]
 fn a_step_that_fails_is_named_with_the_words_of_its_program() {
-    let world = World::new();
-    // The state file system does not fit the fixture's mke2fs, which has no limit, but
-    // the packages layer fits no partition of 4 kB.
-    world.change("project/images/arch1.toml", "esp = \"64M\"", "esp = \"1M\"");
-    println!("{}", world.cli("arch1").run().text());
+    let world = World::locked();
+    world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"13M\"");
+    let said = world.cli("arch1 --quiet").run();
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["error: state: mke2fs failed with exit code 1", "  mke2fs: 13 is an unlucky number"]
+    );
+    assert!(lines[2].starts_with("  in the sandbox: mke2fs -q -F -t ext4 "), "{}", said.stderr);
+    assert_eq!((said.stdout.as_str(), said.code, lines.len()), ("", 1, 3));
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert_eq!(world.list("project/out"), [""; 0]);
 }

@@ -37,7 +37,9 @@ for word; do case $word in /out/*) out=$word ;; *k) size=$word ;; esac; done
 case ${0##*/} in
 grub-mkimage) printf '%2000s' grub >"$out" ;;
 mkfs.erofs) printf '%4096s' layer >"$out" ;;
-mke2fs) truncate -s "${size%k}K" "$out" ;;
+mke2fs)
+    if [ "$size" = 13312k ]; then echo "mke2fs: 13 is an unlucky number" >&2; exit 1; fi
+    truncate -s "${size%k}K" "$out" ;;
 mkfs.fat) printf '%4096s' fat >"$out" ;;
 mcopy) cat "$3" >>"$2" ;;
 dpkg-deb)
@@ -57,9 +59,11 @@ const HOST: [&str; 6] = ["cat", "cp", "mkdir", "rm", "sh", "truncate"];
 /// A file: path, mode and content.
 type Entry = (String, u32, Vec<u8>);
 
-/// Adds the closure and a kernel to an archive.
-pub(crate) fn add_to(archive: &mut Archive) {
+/// Adds the closure and a kernel to an archive; gives the names of all packages.
+pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
+    let mut names = vec![imagebuild::lock::builtin::NAME.to_owned()];
     let mut add = |control: &str, files: &[Entry]| {
+        names.extend(control.lines().next().map(str::to_owned));
         let control = control.replace("; ", "\n");
         let control = format!("Package: {}\nArchitecture: amd64\n", control.trim_end());
         archive.add_deb("trixie", &control, &deb(&control, files));
@@ -79,6 +83,7 @@ pub(crate) fn add_to(archive: &mut Archive) {
     add(&format!("linux-image-cloud-amd64\nVersion: 6.12.1-1; {depends}"), &[]);
     add(&format!("linux-image-{RELEASE}\nVersion: 6.12.1-1"), &kernel());
     EMPTY.iter().for_each(|name| add(&format!("{name}\nVersion: 1"), &[]));
+    names
 }
 
 /// A `.deb`, not compressed, because that is fastest.

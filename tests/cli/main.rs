@@ -12,6 +12,7 @@ mod build;
 mod closure;
 mod command_line;
 mod disk;
+mod goldens;
 mod harness;
 mod lock;
 mod mirror;

@@ -3,9 +3,11 @@
 
 use crate::closure;
 use crate::fixture::server::Server;
-use crate::fixture::{Archive, Signer};
+use crate::fixture::Archive;
 use crate::harness::{self, Cli};
-use std::path::{Path, PathBuf};
+use imagebuild::spec::{Spec, Tree};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 const BASE: &str = r#"description = "all servers"
 packages = ["linux-image-cloud-amd64"]
@@ -33,12 +35,12 @@ admin = "admin"
 ssh = ["private"]
 
 [disk]
-esp = "64M"
-packages = "16M"
-configuration = "16M"
-seed = "16M"
-state = "64M"
-smallest = "512M"
+esp = "4M"
+packages = "4M"
+configuration = "4M"
+seed = "1M"
+state = "4M"
+smallest = "64M"
 "#;
 
 /// A project, an archive, a store.
@@ -52,15 +54,33 @@ impl World {
     /// A project with the architecture `arch1` of the server `web1`, and all that
     /// its build needs.
     pub(crate) fn new() -> World {
-        let mut archive = Archive::new();
-        closure::add_to(&mut archive);
-        archive.publish();
-        let server = Server::start(archive.root());
-        let world = World { archive, server, folder: tempfile::tempdir().unwrap() };
+        let world = World::without_project(&[]);
         world.put("project/roles/base.toml", BASE);
         world.put("project/images/arch1.toml", IMAGE);
         world.put("project/overlays/initramfs/init", "#!/bin/sh\n");
         world.put("project/overlays/grub/grub.cfg", "boot\n");
+        world
+    }
+
+    /// An empty folder in place of the project, and an archive of (empty) packages for
+    /// all that the built-in project asks for.
+    pub(crate) fn built_in() -> World {
+        let spec = Spec::load(Tree::embedded()).unwrap();
+        let servers = spec.architectures.values().flat_map(|a| a.servers.values());
+        let names: BTreeSet<&str> = servers.flat_map(|server| spec.packages(server)).collect();
+        World::without_project(&names.into_iter().collect::<Vec<_>>())
+    }
+
+    fn without_project(packages: &[&str]) -> World {
+        let mut archive = Archive::new();
+        let there = closure::add_to(&mut archive);
+        for name in packages.iter().filter(|name| !there.iter().any(|there| there == *name)) {
+            archive.add("trixie", &format!("{name} 1"));
+        }
+        archive.publish();
+        let server = Server::start(archive.root());
+        let world = World { archive, server, folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(world.path("project")).unwrap();
         world.put("key.asc", &world.archive.signer.public());
         world
     }
@@ -119,13 +139,5 @@ impl World {
         let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
         names.sort();
         names
-    }
-
-    /// Signs the Release file of trixie by another key.
-    pub(crate) fn sign_as_stranger(&self) -> Signer {
-        let stranger = Signer::new();
-        let release = stranger.sign(&self.archive.release("trixie"));
-        self.archive.put(Path::new("debian/dists/trixie/InRelease"), release.as_bytes());
-        stranger
     }
 }
