@@ -72,6 +72,15 @@ impl Place {
     }
 }
 
+const DISK_FULL: &str = "the disk is full: free some space, or use another disk (`--store DIR` for the store, `--out DIR` for images), and run the same command again; finished steps are kept";
+
+/// The cause as a person says it: without the number of the error, and without
+/// the name of a temporary file that tempfile puts behind that.
+fn words(cause: &std::io::Error) -> String {
+    let text = cause.to_string();
+    text.find(" (os error ").map_or(text.clone(), |at| text[..at].to_owned())
+}
+
 fn floor_char_boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
@@ -123,15 +132,16 @@ impl Error {
 
     /// `doing` ("write", "rename", ...) to `path` failed with an I/O error.
     pub fn io(doing: &str, path: &Path, cause: &std::io::Error) -> Error {
-        let error = Error::build(format!("cannot {doing} {}: {cause}", path.display()));
+        let error = Error::build(format!("cannot {doing} {}: {}", path.display(), words(cause)));
         #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds have no hint")]
         match cause.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => error.hint(
-                "the disk is full: free some space (`imagebuild gc` drops old store objects) and run the same command again; finished steps are kept",
-            ),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                error.hint(DISK_FULL)
+            }
             std::io::ErrorKind::PermissionDenied => {
                 error.hint("check the owner and the mode of that path, or name another place")
             }
+            std::io::ErrorKind::ReadOnlyFilesystem => error.hint("name a place that can be written"),
             _ => error,
         }
     }
@@ -154,6 +164,22 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the hint, unless there is a more exact one already.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Error {
+        if self.0.hint.is_some() { self } else { self.hint(hint) }
+    }
+
+    /// Adds the hint about a full disk, if it was one: programs say so in their own words.
+    #[must_use]
+    pub fn explain_full_disk(self) -> Error {
+        let full = |text: &String| text.contains("No space left on device");
+        if std::iter::once(&self.0.message).chain(&self.0.details).any(full) {
+            return self.hint(DISK_FULL);
+        }
         self
     }
 
@@ -213,6 +239,18 @@ mod tests {
             error.to_string(),
             "error: unknown key `prot`\n --> roles/web.toml:2:1\n  |\n2 | prot = 80\n  | ^^^^\nhint: did you mean `port`?"
         );
+    }
+
+    #[test]
+    fn a_cause_is_told_in_words() {
+        let cause = std::io::Error::from_raw_os_error(28);
+        let error = Error::io("write", Path::new("/x"), &cause).to_string();
+        assert_eq!(
+            error,
+            format!("error: cannot write /x: No space left on device\nhint: {DISK_FULL}")
+        );
+        let program = Error::build("cp failed").detail("cp: No space left on device");
+        assert!(program.explain_full_disk().to_string().ends_with(DISK_FULL));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Parse, run, print the error: a table of contents.
 
-use clap::Parser;
 use imagebuild::cli::Cli;
 use imagebuild::error::Error;
 use imagebuild::{exec, sandbox};
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
         [sandbox::ID_MAPPER, pid] => return finish(sandbox::run_id_mapper(pid)),
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = Cli::read();
     finish(watch_signals().and_then(|()| cli.run()))
 }
 

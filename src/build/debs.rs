@@ -5,6 +5,7 @@ use crate::fs;
 use crate::lock::control::Paragraphs;
 use crate::lock::{deb, depends};
 use crate::plan::step::PackageRef;
+use crate::progress;
 use crate::rootfs::{Deb, order::Node};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -21,11 +22,9 @@ pub(super) fn open_verified(pool: &Path, package: &PackageRef) -> Result<File> {
         return Ok(file);
     }
     std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
-    let (name, version) = (&package.name, &package.version);
-    Err(Error::build(format!(
-        "the file of {name} {version} in the store was damaged and is removed"
-    ))
-    .hint("run the same command again: it is fetched anew"))
+    let what = format!("the file of {} {} in the store was damaged", package.name, package.version);
+    progress::warn(format!("{what} and is removed"));
+    Err(Error::build(what).hint("run the same command again: it is fetched anew"))
 }
 
 fn path(pool: &Path, package: &PackageRef) -> PathBuf {

@@ -56,7 +56,7 @@ impl Build<'_> {
         let Step::Image(image) = &planned.step else {
             return Err(Error::build("the last step of a plan is not an image"));
         };
-        fs::create_dir_all(out)?;
+        check_writable(out)?;
         let file = out.join(format!("{}.{}", self.plan.image, format.extension()));
         let object = self.provide(planned.key)?;
         let manifest: Manifest = object.json("manifest.json")?;
@@ -104,6 +104,15 @@ impl Build<'_> {
             serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
         fs::write_atomically(&path, &json)
     }
+}
+
+/// Makes the folder, and a file in it: to fail after all the work is done is late.
+fn check_writable(out: &Path) -> Result<()> {
+    let hint = "images are written there: name another folder with `--out DIR`";
+    fs::create_dir_all(out).map_err(|e| e.or_hint(hint))?;
+    tempfile::tempfile_in(out)
+        .map(drop)
+        .map_err(|e| Error::io("make a file in", out, &e).or_hint(hint))
 }
 
 fn stamp(file: &Path, identity: Sha256Digest) -> Result<Stamp> {

@@ -22,7 +22,7 @@ use crate::plan::server::{Plan, Planned};
 use crate::plan::step::{PackageRef, Step};
 use crate::progress;
 use crate::rootfs::Tree;
-use crate::store::{Key, Object, Origin, Store};
+use crate::store::{Key, Object, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,15 +85,17 @@ impl<'a> Build<'a> {
         if crate::exec::interrupted() {
             return Err(crate::exec::interruption());
         }
-        let start = Instant::now();
-        progress::step("Making", format!("{}: {}", step.name(), step.summary()));
-        let (object, origin) =
-            self.store.provide(key, |aside| self.perform(step, &inputs, aside)).map_err(|e| {
-                if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e }
-            })?;
-        if origin == Origin::Made {
+        let make = |aside: &Path| {
+            // Here and not before: another build may be making the very same.
+            progress::step("Making", format!("{}: {}", step.name(), step.summary()));
+            let start = Instant::now();
+            self.perform(step, &inputs, aside)?;
             self.times.borrow_mut().push((step.name(), start.elapsed()));
-        }
+            Ok(())
+        };
+        let (object, _) = self.store.provide(key, make).map_err(|e| {
+            if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e }
+        })?;
         Ok(object)
     }
 
@@ -197,8 +199,7 @@ impl<'a> Build<'a> {
         let mut packages: Vec<&PackageRef> = packages.iter().collect();
         packages.sort_by_key(|package| (package.name != "base-files", package.name.as_str()));
         for package in packages {
-            let deb = debs::open_verified(&self.store.pool(), package)?;
-            unpack_into(deb, &package.name, &tree, Owners::Mine, |_| true)?;
+            self.unpack(package, &tree)?;
         }
         // What base-passwd's script would do; no other script of the closure matters.
         for name in ["passwd", "group"] {
@@ -207,6 +208,15 @@ impl<'a> Build<'a> {
             std::fs::copy(&master, &path).map_err(|e| Error::io("copy", &master, &e))?;
         }
         Ok(())
+    }
+
+    /// Unpacks a package's files, without its scripts.
+    fn unpack(&self, package: &PackageRef, tree: &Path) -> Result<()> {
+        let deb = debs::open_verified(&self.store.pool(), package)?;
+        unpack_into(deb, &package.name, tree, Owners::Mine, |_| true).map_err(|e| {
+            let name = &package.name;
+            e.or_hint(format!("it is the very file that the lock names, so the archive has it so; `imagebuild lock --update {name}` looks for another version"))
+        })
     }
 
     fn kernel(
@@ -219,8 +229,7 @@ impl<'a> Build<'a> {
     ) -> Result<()> {
         let work = tempfile::tempdir_in(self.store.root().join("tmp"))
             .map_err(|e| Error::io("make a folder in", self.store.root(), &e))?;
-        let deb = debs::open_verified(&self.store.pool(), package)?;
-        unpack_into(deb, &package.name, work.path(), Owners::Mine, |_| true)?;
+        self.unpack(package, work.path())?;
         initramfs::make(tools, work.path(), release, init, aside)
     }
 }

@@ -3,10 +3,11 @@
 use super::Common;
 use super::project::{Project, servers};
 use crate::build::{Build, Format};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
-use crate::spec::Spec;
+use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -21,8 +22,8 @@ pub(super) struct Arguments {
     /// Folder for the images
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// The form of the image file
-    #[arg(long, value_enum, default_value = "qcow2")]
+    /// The image file's form: qcow2 (QEMU's, small) or raw
+    #[arg(long, value_enum, default_value = "qcow2", hide_possible_values = true)]
     format: Format,
 }
 
@@ -31,19 +32,53 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let name = arguments.architecture.as_deref().unwrap_or_default();
     let role = arguments.role.as_deref();
     let spec: Spec = project.spec.clone();
-    let chosen = servers(&spec, name, role)?;
-    project.fetch(&Project::sets(&chosen))?;
+    let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
+    let sets = Project::sets(&chosen);
+    project.fetch(&sets)?;
     for (architecture, server) in chosen {
-        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-        let build = Build::new(&project.store, &plan);
-        let (file, written) = build.write(arguments.format, &arguments.out)?;
-        for (name, time) in build.times() {
-            progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
+        let mut image = one(arguments, &project, architecture, server);
+        // A file of the pool that was damaged is gone now, and this brings it back.
+        if image.is_err() && project.fetch(&sets)? > 0 {
+            image = one(arguments, &project, architecture, server);
         }
-        if !written {
-            progress::step("Unchanged", format!("{} is up to date", plan.image));
-        }
-        println!("{}", file.display());
+        println!("{}", image?.display());
     }
     Ok(())
+}
+
+/// Builds one image and says what was done.
+fn one(
+    arguments: &Arguments,
+    project: &Project,
+    architecture: &Architecture,
+    server: &Server,
+) -> Result<PathBuf> {
+    let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
+    let build = Build::new(&project.store, &plan);
+    let (file, written) = build.write(arguments.format, &arguments.out)?;
+    for (name, time) in build.times() {
+        progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
+    }
+    if !written {
+        progress::step("Unchanged", format!("{} is up to date", plan.image));
+    }
+    Ok(file)
+}
+
+/// The first word of a command line may have been meant as a verb.
+fn or_verb(error: Error, spec: &Spec, name: &str) -> Error {
+    if spec.architectures.contains_key(name) || name == "all" {
+        return error;
+    }
+    let verbs = super::verbs();
+    let known = || {
+        let architectures = spec.architectures.keys().map(String::as_str);
+        architectures.chain(["all"]).chain(verbs.iter().map(String::as_str))
+    };
+    let near = names::nearest(name, known());
+    let Some(first) = near.first().filter(|first| verbs.iter().any(|verb| verb == *first)) else {
+        return error;
+    };
+    Error::input(format!("there is no verb and no architecture `{name}`"))
+        .hint(format!("did you mean `{first}`? `imagebuild --help` lists the verbs"))
 }

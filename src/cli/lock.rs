@@ -7,11 +7,20 @@ use crate::lock::update::Policy;
 use crate::progress;
 use clap::Args;
 
+const EXAMPLES: &str = "\
+Examples:
+  imagebuild lock                     add what roles ask for newly, move nothing else
+  imagebuild lock --update            move all packages to the newest versions
+  imagebuild lock --update openssl    move this one, and what must move with it
+
+Each change is shown as `old -> new`, marked (security) where it is a security update.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Move to the newest versions: of this package and what must move with it,
-    /// or of all packages if none is named
-    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "")]
+    /// Move this package, and what must move with it, to
+    /// the newest version; without a name, move all
+    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "", verbatim_doc_comment)]
     update: Option<String>,
 }
 

@@ -9,22 +9,29 @@ mod project;
 mod seed;
 
 use crate::error::Result;
+use crate::names;
 use crate::progress::{self, Verbosity};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  imagebuild arch4 --role web1      build one server's image into out/
-  imagebuild arch4                  build all servers of architecture 4
-  imagebuild all                    build everything
-  imagebuild plan arch4 --role web1 show what would be done
-  imagebuild seed arch4             make the servers' secrets and their seeds
-  imagebuild lock --update          move to the archive's newest packages
+  imagebuild arch4 --role web1        build one server's image: out/arch4-web1.qcow2
+  imagebuild arch4                    build all servers of architecture 4
+  imagebuild all                      build all servers of all architectures
+  imagebuild plan arch4 --role web1   show what would be done, and the disk map
+  imagebuild seed arch4               make the servers' secrets and their seeds
+  imagebuild lock --update            move to the archive's newest packages
+
+Results (paths of images, plans) go to standard output, all else to standard error.
 
 Exit codes:
-  0 done   1 the work failed   2 wrong input   3 the archive failed
-  4 a check did not hold   130 interrupted";
+    0  done
+    1  the work failed: a program, a full disk, a damaged store
+    2  the command line or a file of the project is wrong
+    3  the archive failed: no network, a missing file, a bad signature or digest
+    4  a check or an expectation did not hold
+  130  interrupted by a signal; finished steps are kept";
 
 /// Compiles the servers of small web architectures into bootable, immutable,
 /// reproducible Debian images.
@@ -55,36 +62,72 @@ enum Verb {
 
 /// Options of every verb.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every verb")]
 struct Common {
-    /// Folder with images/, roles/, overlays/ and imagebuild.lock (default: the
-    /// current folder if it has images/, else the built-in project)
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder of your site.toml, roles/, images/, overlays/
+    /// and of imagebuild.lock. They are laid over the
+    /// built-in project, unless roles/base.toml is among
+    /// them: then they stand alone [default: .]
+    #[arg(long, global = true, value_name = "DIR", verbatim_doc_comment)]
     project: Option<PathBuf>,
-    /// Folder for downloaded packages and results of steps (default:
-    /// $IMAGEBUILD_STORE, else the user's cache folder)
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder for downloaded packages and results of steps
+    /// [default: $IMAGEBUILD_STORE, else
+    /// ~/.cache/imagebuild]
+    #[arg(long, global = true, value_name = "DIR", verbatim_doc_comment)]
     store: Option<PathBuf>,
-    /// Debian mirror (default: this machine's own, else a public one)
-    #[arg(long, global = true, value_name = "URL")]
+    /// Debian mirror; file:///... is one, too [default:
+    /// site.toml's, else this machine's, else a public one]
+    #[arg(long, global = true, value_name = "URL", verbatim_doc_comment)]
     mirror: Option<String>,
-    /// Mirror of the security archive (default: found beside the other)
-    #[arg(long, global = true, value_name = "URL")]
+    /// Mirror of the security archive [default:
+    /// debian-security beside --mirror's debian]
+    #[arg(long, global = true, value_name = "URL", verbatim_doc_comment)]
     security_mirror: Option<String>,
-    /// OpenPGP keys that may sign the archive (default: Debian's, built in)
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Where locked versions are looked for that left the
+    /// mirror, or `none` [default: snapshot.debian.org]
+    #[arg(long, global = true, value_name = "URL", verbatim_doc_comment)]
+    snapshot_mirror: Option<String>,
+    /// OpenPGP keys that may sign the archive [default:
+    /// those of Debian 13, built in]
+    #[arg(long, global = true, value_name = "FILE", verbatim_doc_comment)]
     keyring: Option<PathBuf>,
-    /// Refuse to change imagebuild.lock
+    /// Fail where imagebuild.lock would have to change
     #[arg(long, global = true)]
     locked: bool,
-    /// Say only errors and results
+    /// Say only results, warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Show every external command, fit to be pasted into a shell
+    /// Show every external command, as a shell takes it
     #[arg(short, long, global = true)]
     verbose: bool,
 }
 
+/// The verbs, as they are typed.
+fn verbs() -> Vec<String> {
+    Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
 impl Cli {
+    /// Reads the process's arguments; what clap rejects ends the process with 2.
+    pub fn read() -> Cli {
+        Cli::try_parse().unwrap_or_else(|rejected| {
+            // `imagebuild lokc --update`: clap takes the word for an architecture, and
+            // then speaks of the option.
+            let first = std::env::args().nth(1).unwrap_or_default();
+            let unknown = rejected.kind() == clap::error::ErrorKind::UnknownArgument;
+            let verbs = verbs();
+            if unknown && !verbs.contains(&first) {
+                let near = names::nearest(&first, verbs.iter().map(String::as_str));
+                if let Some(near) = near.first() {
+                    let message =
+                        format!("there is no verb `{first}`\n\n  tip: a similar one exists: `{near}`");
+                    Cli::command().error(clap::error::ErrorKind::InvalidSubcommand, message).exit();
+                }
+            }
+            rejected.exit()
+        })
+    }
+
     /// Does what the command line asks for.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub(super) struct Arguments {
     /// Only this server of it, such as web1
     #[arg(long, value_name = "SERVER")]
     role: Option<String>,
-    /// Everything, as JSON
+    /// As JSON, with everything that each step reads
     #[arg(long)]
     json: bool,
 }

@@ -41,6 +41,9 @@ const VM_PACKAGES: [&str; 6] =
     ["base-files", "base-passwd", "ovmf", "qemu-system-x86", "qemu-utils", "seabios"];
 const REFERENCE_PACKAGES: [&str; 1] = ["apt"];
 
+/// More differences between spec and lock than these are counted only.
+const MOST_MISFITS: usize = 10;
+
 /// A project with its lock and the store.
 #[derive(Debug)]
 pub(super) struct Project {
@@ -59,7 +62,7 @@ impl Project {
         let mut project = Project::open_as_it_is(common)?;
         let requests = requests(&project.spec);
         if !project.lock.matches(&requests) {
-            project.refuse_if_locked("the lock does not fit the spec: it lacks packages or users that roles ask for, or has some that none asks for")?;
+            project.refuse_stale(&requests)?;
             project.resolve(&Policy::Keep)?;
         }
         Ok(project)
@@ -68,18 +71,38 @@ impl Project {
     /// Reads the project, with whatever lock is there.
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
         let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
+        if !folder.is_dir() {
+            return Err(Error::input(format!("there is no folder {}", folder.display())).hint(
+                "`--project` names the folder of site.toml, roles/, images/ and overlays/",
+            ));
+        }
         let spec = Spec::read(&folder)?;
-        let lock_path = folder.join("imagebuild.lock");
+        // As its user would type it: not ./imagebuild.lock.
+        let lock_path = common.project.clone().unwrap_or_default().join("imagebuild.lock");
         let lock = if lock_path.exists() { Lock::read(&lock_path)? } else { Lock::default() };
         let root = common.store.clone().unwrap_or_else(Store::default_root);
-        let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
-        let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+        let mirrors = mirrors(common, &spec)?;
         let anchors = match &common.keyring {
             Some(file) => TrustAnchors::from_file(file)?,
             None => TrustAnchors::debian()?,
         };
         let store = Store::open(&root)?;
         Ok(Project { spec, lock, store, lock_path, mirrors, anchors, locked: common.locked })
+    }
+
+    /// With `--locked`: the error that says how the lock does not fit.
+    fn refuse_stale(&self, requests: &Requests) -> Result<()> {
+        let path = self.lock_path.display();
+        if !self.lock_path.exists() {
+            return self.refuse_if_locked(&format!("there is no {path}"));
+        }
+        let mut misfits = self.lock.misfits(requests);
+        if misfits.len() > MOST_MISFITS {
+            let rest = misfits.split_off(MOST_MISFITS);
+            misfits.push(format!("and {} more", rest.len()));
+        }
+        self.refuse_if_locked(&format!("{path} does not fit the spec"))
+            .map_err(|error| misfits.into_iter().fold(error, Error::detail))
     }
 
     fn refuse_if_locked(&self, why: &str) -> Result<()> {
@@ -117,13 +140,13 @@ impl Project {
         Ok(changed)
     }
 
-    /// Has the packages of these sets in the pool. Files that no archive has any
-    /// more are locked anew, in plain sight.
-    pub(super) fn fetch(&mut self, sets: &[String]) -> Result<()> {
+    /// Has the packages of these sets in the pool; says how many had to be fetched.
+    /// Files that no archive has any more are locked anew, in plain sight.
+    pub(super) fn fetch(&mut self, sets: &[String]) -> Result<usize> {
         // The second time all are of an index that was just read.
         for _ in 0..2 {
             match self.pool()?.ensure(&self.packages_of(sets)?)? {
-                Outcome::Complete { .. } => return Ok(()),
+                Outcome::Complete { fetched, .. } => return Ok(fetched),
                 Outcome::Vanished(gone) => {
                     let names: Vec<String> = gone.into_iter().map(|p| p.name).collect();
                     let list = names.join(", ");
@@ -169,6 +192,17 @@ impl Project {
     }
 }
 
+/// Where the archives are: the command line's word, the site's, the host's.
+fn mirrors(common: &Common, spec: &Spec) -> Result<Mirrors> {
+    let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
+    let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+    match common.snapshot_mirror.as_deref() {
+        None => Ok(mirrors),
+        Some("none") => mirrors.with_snapshot(None),
+        url => mirrors.with_snapshot(url),
+    }
+}
+
 /// All that the spec, and imagebuild itself, ask of the archive.
 fn requests(spec: &Spec) -> Requests {
     let mut requests = Requests::default();
@@ -194,6 +228,13 @@ fn requests(spec: &Spec) -> Requests {
     requests
 }
 
+fn all_of_one(spec: &Spec, role: &str) -> Error {
+    let with = |architecture: &&Architecture| architecture.servers.contains_key(role);
+    let name = spec.architectures.values().find(with).map_or("arch4", |with| &with.name);
+    Error::input("`--role` needs one architecture, not `all`")
+        .hint(format!("name the architecture, such as `{name} --role {role}`"))
+}
+
 /// The servers that a command line names: an architecture (or `all`), and a role.
 pub(super) fn servers<'a>(
     spec: &'a Spec,
@@ -201,9 +242,8 @@ pub(super) fn servers<'a>(
     role: Option<&str>,
 ) -> Result<Vec<(&'a Architecture, &'a Server)>> {
     if architecture == "all" {
-        if role.is_some() {
-            return Err(Error::input("`--role` needs one architecture, not `all`")
-                .hint("name the architecture: `imagebuild arch4 --role web1`"));
+        if let Some(role) = role {
+            return Err(all_of_one(spec, role));
         }
         let all = spec.architectures.values();
         return Ok(all.flat_map(|a| a.servers.values().map(move |server| (a, server))).collect());

@@ -70,7 +70,7 @@ impl Archives {
             suites.push(Suite { archive, suite, inrelease, date });
         }
         let packages: usize = indexes.iter().map(|index| index.entries.len()).sum();
-        progress::step("read", format!("the indexes of {packages} packages"));
+        progress::step("Read", format!("the indexes of {packages} packages"));
         indexes.push(builtin::index()?);
         Ok(Archives { suites, indexes })
     }

@@ -19,7 +19,8 @@ use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 
-const HINT: &str = "run `imagebuild lock` to write it anew";
+const HINT: &str = "take a whole one from version control, or remove it: `imagebuild lock` then makes a new one, with the newest packages";
+const CONFLICT: &str = "take one side's lock whole (`git checkout --ours imagebuild.lock`) and run `imagebuild lock`: it adds what the other side's roles ask for";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +91,7 @@ impl Source<'_> {
 /// Reads and checks a lock.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
     let source = Source { file, text };
+    refuse_conflict(&source)?;
     let raw: RawLock = toml::from_str(text).map_err(|e| {
         let span = e.span().unwrap_or(0..0);
         source.wrong(span, format!("the lock cannot be read: {}", e.message().trim_end()))
@@ -119,6 +121,15 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
     let users = numbers(&source, raw.users)?;
     let ids = Ids { users, groups: numbers(&source, raw.groups)? };
     Ok(Lock { suites, packages, sets, ids })
+}
+
+/// Two branches that both changed the lock are the commonest way to a broken one.
+fn refuse_conflict(source: &Source<'_>) -> Result<()> {
+    let at = if source.text.starts_with("<<<<<<<") { Some(0) } else { source.text.find("\n<<<<<<<").map(|at| at + 1) };
+    at.map_or(Ok(()), |at| {
+        let why = "the lock holds a merge's conflict";
+        Err(source.wrong(at..at + 7, why).hint(CONFLICT))
+    })
 }
 
 fn packages(source: &Source<'_>, raw: Vec<RawPackage>) -> Result<BTreeMap<String, LockedPackage>> {

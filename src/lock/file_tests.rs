@@ -103,14 +103,14 @@ fn says_what_is_wrong_and_where() {
         assert_eq!(error.message(), why);
         let shown = error.to_string();
         assert!(shown.contains("--> imagebuild.lock:"), "{shown}");
-        assert!(shown.ends_with("\nhint: run `imagebuild lock` to write it anew"), "{shown}");
+        assert!(shown.ends_with("\nhint: take a whole one from version control, or remove it: `imagebuild lock` then makes a new one, with the newest packages"), "{shown}");
     }
     let error = parse(&text.replace("m\" = 500", "m\" = 5")).unwrap_err();
     assert_eq!(error.message(), "5 is not in 500 to 899");
     let error = parse("version = 9\n").unwrap_err().to_string();
     assert_eq!(
         error,
-        "error: the lock has format 9, this imagebuild reads 1\n --> imagebuild.lock:1:11\n  |\n1 | version = 9\n  |           ^\nhint: run `imagebuild lock` to write it anew"
+        "error: the lock has format 9, this imagebuild reads 1\n --> imagebuild.lock:1:11\n  |\n1 | version = 9\n  |           ^\nhint: take a whole one from version control, or remove it: `imagebuild lock` then makes a new one, with the newest packages"
     );
 }
 

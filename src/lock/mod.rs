@@ -27,6 +27,7 @@ pub mod pool;
 pub mod release;
 pub mod resolver;
 mod solver;
+mod stale;
 pub mod universe;
 pub mod unpack;
 pub mod update;

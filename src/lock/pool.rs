@@ -116,7 +116,7 @@ impl Pool {
             return Ok(Outcome::Vanished(vanished));
         }
         if fetched > 0 {
-            meter.finish("fetched");
+            meter.finish("Fetched");
         }
         Ok(Outcome::Complete { fetched, bytes })
     }

@@ -155,10 +155,15 @@ impl Sandbox {
     pub fn execute(&self) -> Result<Vec<Outcome>> {
         let job = serde_json::to_vec(self)
             .map_err(|e| Error::build(format!("cannot describe the sandbox: {e}")))?;
+        let root = match &self.root {
+            Root::ReadOnly(tree) | Root::Scratch(tree) => tree.as_path(),
+            Root::Host => Path::new("/"),
+        };
         for command in &self.commands {
             if let Command::Run { argv, .. } = command {
                 let words: Vec<String> = argv.iter().map(|arg| crate::exec::quote(arg)).collect();
-                crate::progress::command(&format!("[sandbox] {}", words.join(" ")));
+                let words = words.join(" ");
+                crate::progress::command(&format!("{words}  # in a sandbox on {}", root.display()));
             }
         }
         let helper = helper()?;

@@ -11,7 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The folders of a project that belong to the spec.
-const FOLDERS: [&str; 3] = ["roles", "images", "overlays"];
+const FOLDERS: [&str; 3] = ["roles", "images", OVERLAYS];
+/// The one of them in which every file counts; the others hold TOML.
+const OVERLAYS: &str = "overlays";
 /// The file by which a whole project is told from one that only adds to the built-in one.
 const WHOLE: &str = "roles/base.toml";
 /// The user's own file.
@@ -65,6 +67,11 @@ impl Tree {
                 Error::input(format!("cannot read the project's {folder}/: {cause}"))
             })?;
             if entry.file_type().is_dir() {
+                continue;
+            }
+            // A folder of this name may be something else altogether: pictures, say.
+            let spec = entry.path().extension().is_some_and(|suffix| suffix == "toml");
+            if folder != OVERLAYS && !spec {
                 continue;
             }
             let path = relative(project, entry.path())?;
@@ -138,6 +145,14 @@ mod tests {
         std::fs::write(project.path().join("roles/mail.toml"), "description = \"mail\"\n").unwrap();
         let tree = Tree::read(project.path()).unwrap();
         assert!(tree.get("roles/mail.toml").is_some() && tree.get("roles/base.toml").is_some());
+    }
+
+    #[test]
+    fn pictures_in_images_are_nobodys_business() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir(project.path().join("images")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", project.path().join("images/cat.jpg")).unwrap();
+        assert_eq!(Tree::read(project.path()).unwrap(), Tree::embedded());
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Store {
     /// When its folders cannot be made.
     pub fn open(root: &Path) -> Result<Store> {
         for folder in ["objects", "tmp", "locks", "pool", "indexes"] {
-            fs::create_dir_all(&root.join(folder))?;
+            fs::create_dir_all(&root.join(folder)).map_err(|e| {
+                e.or_hint("the store is kept there: name another folder with `--store DIR` or $IMAGEBUILD_STORE")
+            })?;
         }
         let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
         Ok(Store { root })
@@ -152,7 +154,7 @@ impl Store {
         let made = make(&aside).and_then(|()| Object::seal(&aside));
         if let Err(error) = made {
             sandbox::remove_tree(&aside)?;
-            return Err(error);
+            return Err(error.explain_full_disk());
         }
         let folder = self.folder(key);
         std::fs::rename(&aside, &folder).map_err(|e| Error::io("rename to", &folder, &e))?;

@@ -1,0 +1,181 @@
+//! Builds: what they say, what they leave, and what a second one does.
+
+use crate::world::World;
+use imagebuild::exec::Program;
+use std::path::{Path, PathBuf};
+
+/// The steps of a build, as they are told.
+const STEPS: &str = "      Making tools: unpack 14 packages
+      Making bootloader: GRUB for BIOS and UEFI
+      Making kernel: kernel and initramfs of 6.12.1-cloud-amd64
+      Making packages: install 3 packages
+      Making packages-layer: EROFS and hash tree of the packages
+      Making config-layer: EROFS and hash tree of 5 configuration files
+      Making esp: FAT of 4.2 MB
+      Making state: ext4 of 4.2 MB
+      Making validate: run 0 validators
+      Making image: disk map of arch1-web1
+     Writing out/arch1-web1.qcow2
+";
+const TIMES: &str = "        Took TIME  tools
+        Took TIME  bootloader
+        Took TIME  kernel
+        Took TIME  packages
+        Took TIME  packages-layer
+        Took TIME  config-layer
+        Took TIME  esp
+        Took TIME  state
+        Took TIME  validate
+        Took TIME  image
+";
+const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
+const IMAGE: &str = "out/arch1-web1.qcow2\n";
+
+/// Path, time of change and size of everything below a folder but its lock files.
+fn state(folder: &Path) -> Vec<(PathBuf, std::time::SystemTime, u64)> {
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap);
+    let facts = |entry: walkdir::DirEntry| {
+        let data = entry.metadata().unwrap();
+        (entry.into_path(), data.modified().unwrap(), data.len())
+    };
+    entries.map(facts).collect()
+}
+
+#[test]
+fn the_first_build_does_all_and_the_second_nothing() {
+    let world = World::new();
+    let locking = "        Read the indexes of 22 packages
+      Locked 22 packages in imagebuild.lock
+     Fetched 16 packages (3.7 MB, TIME)
+";
+    let said = world.cli("arch1 --role web1").run();
+    assert_eq!((said.stdout.as_str(), said.code), (IMAGE, 0));
+    // The sizes of the host's shell and C library are in it.
+    let fetched = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.', "");
+    assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}")));
+    assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+
+    let before = (state(&world.path("project")), state(&world.path("store/objects")));
+    world.server.requests();
+    world.cli("arch1 --role web1").stdout(IMAGE).stderr(UNCHANGED).code(0);
+    world.bare("arch1 --locked").stdout(IMAGE).stderr(UNCHANGED).code(0);
+    assert_eq!((state(&world.path("project")), state(&world.path("store/objects"))), before);
+    assert_eq!(world.server.requests(), [""; 0], "no network when nothing is missing");
+}
+
+#[test]
+fn quiet_says_results_only() {
+    let world = World::locked();
+    world.cli("arch1 --quiet").stdout(IMAGE).code(0);
+    world.cli("arch1 --quiet").stdout(IMAGE).code(0);
+    world.cli("arch1 -q --format raw").stdout("out/arch1-web1.raw\n").code(0);
+}
+
+#[test]
+fn all_servers_of_all_architectures() {
+    let world = World::new();
+    let second = world.read("project/images/arch1.toml");
+    let second = second.replace("web1", "web2").replace("0.11\"", "0.12\"").replace("::11", "::12");
+    world.put("project/images/arch2.toml", &second);
+    world.change("project/images/arch1.toml", "\n[endpoints]", "[servers.web9]\nroles = [\"base\"]\n[servers.web9.addresses.private]\nv4 = \"192.168.0.19\"\nv6 = \"2001:db8:0:1::19\"\n\n[endpoints]");
+    let arch1 = "out/arch1-web1.qcow2\nout/arch1-web9.qcow2\n";
+    world.cli("arch1 --quiet").stdout(arch1).code(0);
+    world.cli("all --quiet").stdout(&format!("{arch1}out/arch2-web2.qcow2\n")).code(0);
+    world
+        .cli("all --role web1")
+        .stderr("error: `--role` needs one architecture, not `all`\nhint: name the architecture, such as `arch1 --role web1`\n")
+        .code(2);
+}
+
+#[test]
+fn verbose_commands_can_be_pasted() {
+    let world = World::locked();
+    let said = world.cli("arch1 --verbose").run();
+    assert_eq!(said.code, 0);
+    let tools = "grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt2)/grub' -o /out/core.img ";
+    assert!(said.stderr.contains(&format!("           + {tools}")), "{}", said.stderr);
+    // What is left when the words of progress are taken away is a shell script.
+    let verbs = ["Fetched", "Making", "Writing", "Took"];
+    let is_word = |line: &&str| verbs.iter().any(|verb| line.trim_start().starts_with(verb));
+    let script: String = said.stderr.split_inclusive('\n').filter(|line| !is_word(line)).collect();
+    let script = script.replace("           + ", "");
+    assert!(script.lines().count() > 15, "{script}");
+    let checked = Program::new("/bin/sh").arg("-n").stdin(script.clone()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&checked.stderr), "", "{script}");
+    let once = world.cli("arch1 -q -v").run();
+    assert!(once.stderr.starts_with("error: the argument '--quiet' cannot be used with '--verbose'"));
+}
+
+#[test]
+fn a_damaged_result_is_made_again_to_the_byte() {
+    let world = World::locked();
+    world.cli("arch1 --quiet").stdout(IMAGE).code(0);
+    let image = world.path("project/out/arch1-web1.qcow2");
+    let whole = std::fs::read(&image).unwrap();
+    let objects = world.list("store/objects");
+    let layer = |key: &&String| world.path("store/objects").join(key).join("layer.tar").exists();
+    let key = objects.iter().find(layer).unwrap();
+    world.put(&format!("store/objects/{key}/layer.erofs"), "rotten");
+    std::fs::remove_file(&image).unwrap();
+    let warning = format!(
+        "warning: store object {} is damaged (its file layer.erofs has changed); it is made again\n",
+        &key[..12]
+    );
+    world.cli("arch1 --quiet").stdout(IMAGE).stderr(&warning).code(0);
+    assert!(std::fs::read(&image).unwrap() == whole, "the image is the same to the byte");
+    assert_eq!((world.list("store/objects"), world.list("store/tmp")), (objects, vec![]));
+}
+
+#[test]
+fn a_damaged_package_of_the_store_is_fetched_again() {
+    let world = World::locked();
+    world.cli("plan arch1 --quiet").run();
+    world.cli("arch1 --quiet").stdout(IMAGE).code(0);
+    drop(std::fs::remove_dir_all(world.path("store/objects")));
+    let pool = world.list("store/pool");
+    let deb = world.path("store/pool").join(&pool[0]);
+    let size = deb.metadata().unwrap().len() as usize;
+    std::fs::write(&deb, vec![b'x'; size]).unwrap();
+    let said = world.cli("arch1 --quiet").run();
+    assert_eq!((said.stdout.as_str(), said.code), (IMAGE, 0), "{}", said.text());
+    assert!(said.stderr.starts_with("warning: the file of "), "{}", said.stderr);
+    assert!(said.stderr.ends_with(" in the store was damaged and is removed\n"));
+    assert_eq!(world.list("store/pool"), pool);
+}
+
+#[test]
+fn two_builds_at_once_share_the_work() {
+    let world = World::locked();
+    let run = |out: &str| world.cli(&format!("arch1 --out {out}")).run();
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| run("one"));
+        let two = scope.spawn(|| run("two"));
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    assert_eq!((one.stdout.as_str(), one.code), ("one/arch1-web1.qcow2\n", 0), "{}", one.text());
+    assert_eq!((two.stdout.as_str(), two.code), ("two/arch1-web1.qcow2\n", 0), "{}", two.text());
+    let both = format!("{}{}", one.stderr, two.stderr);
+    for step in STEPS.lines().filter(|line| line.contains("Making")) {
+        assert_eq!(both.matches(step).count(), 1, "{step}:\n{both}");
+    }
+    assert!(both.contains("     Waiting for another build that makes the same step\n"), "{both}");
+    let image = |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
+    assert!(image("one") == image("two"));
+}
+
+#[test]
+fn a_step_that_fails_is_named_with_the_words_of_its_program() {
+    let world = World::locked();
+    world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"13M\"");
+    let said = world.cli("arch1 --quiet").run();
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["error: state: mke2fs failed with exit code 1", "  mke2fs: 13 is an unlucky number"]
+    );
+    assert!(lines[2].starts_with("  in the sandbox: mke2fs -q -F -t ext4 "), "{}", said.stderr);
+    assert_eq!((said.stdout.as_str(), said.code, lines.len()), ("", 1, 3));
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert_eq!(world.list("project/out"), [""; 0]);
+}

@@ -1,0 +1,191 @@
+//! A tools closure that needs no archive: packages with the names of the real ones,
+//! in them the host's shell and a script that stands for every program. Images made
+//! with it do not boot; the executor, the store and the words are the real ones.
+
+use crate::fixture::Archive;
+use imagebuild::exec::Program;
+use imagebuild::image::modules::INITRAMFS;
+use imagebuild::lock::ar;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The kernel that the fixture has.
+pub(crate) const RELEASE: &str = "6.12.1-cloud-amd64";
+
+/// All other packages that imagebuild asks for by itself; they are empty.
+const EMPTY: [&str; 15] = [
+    "apt",
+    "dmsetup",
+    "dosfstools",
+    "e2fsprogs",
+    "erofs-utils",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "kmod",
+    "mtools",
+    "openssh-client",
+    "openssl",
+    "ovmf",
+    "qemu-system-x86",
+    "qemu-utils",
+    "seabios",
+];
+
+/// What each program of the closure does here.
+const TOOL: &str = r#"#!/bin/sh -e
+for word; do case $word in /out/*) out=$word ;; *k) size=$word ;; esac; done
+case ${0##*/} in
+grub-mkimage) printf '%2000s' grub >"$out" ;;
+mkfs.erofs) printf '%4096s' layer >"$out" ;;
+mke2fs)
+    if [ "$size" = 13312k ]; then echo "mke2fs: 13 is an unlucky number" >&2; exit 1; fi
+    truncate -s "${size%k}K" "$out" ;;
+mkfs.fat) printf '%4096s' fat >"$out" ;;
+mcopy) cat "$3" >>"$2" ;;
+dpkg-deb)
+    mkdir -p "$3/etc"
+    echo root:x:0:0::/root:/bin/sh >"$3/etc/passwd"
+    echo root:x:0: >"$3/etc/group" ;;
+busybox) echo sh ;;
+esac
+"#;
+const TOOLS: [&str; 9] = [
+    "busybox", "depmod", "dpkg", "dpkg-deb", "grub-mkimage", "mcopy", "mkfs.erofs", "mkfs.fat",
+    "mmd",
+];
+/// Programs of the host that the script, or imagebuild, calls.
+const HOST: [&str; 6] = ["cat", "cp", "mkdir", "rm", "sh", "truncate"];
+
+/// A file: path, mode and content.
+type Entry = (String, u32, Vec<u8>);
+
+/// Adds the closure and a kernel to an archive; gives the names of all packages.
+pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
+    let mut names = vec![imagebuild::lock::builtin::NAME.to_owned()];
+    let mut add = |control: &str, files: &[Entry]| {
+        names.extend(control.lines().next().map(str::to_owned));
+        let control = control.replace("; ", "\n");
+        let control = format!("Package: {}\nArchitecture: amd64\n", control.trim_end());
+        archive.add_deb("trixie", &control, &deb(&control, files));
+    };
+    add("base-files\nVersion: 13; Essential: yes", base());
+    let master = |name: &str| (format!("usr/share/base-passwd/{name}.master"), 0o644, vec![]);
+    add("base-passwd\nVersion: 3", &[master("passwd"), master("group")]);
+    let mut boot_img = vec![0; 512];
+    boot_img[0x66] = 0xeb;
+    boot_img[510..].copy_from_slice(&[0x55, 0xaa]);
+    add(
+        "grub-pc-bin\nVersion: 2",
+        &[("usr/lib/grub/i386-pc/boot.img".to_owned(), 0o644, boot_img)],
+    );
+    add("busybox-static\nVersion: 1", programs());
+    let depends = format!("Depends: linux-image-{RELEASE}");
+    add(&format!("linux-image-cloud-amd64\nVersion: 6.12.1-1; {depends}"), &[]);
+    add(&format!("linux-image-{RELEASE}\nVersion: 6.12.1-1"), &kernel());
+    EMPTY.iter().for_each(|name| add(&format!("{name}\nVersion: 1"), &[]));
+    names
+}
+
+/// A `.deb`, not compressed, because that is fastest.
+pub(crate) fn deb(control: &str, files: &[Entry]) -> Vec<u8> {
+    deb_with(&[("control".to_owned(), 0o644, control.into())], files)
+}
+
+/// A `.deb` with all of its control files.
+pub(crate) fn deb_with(control: &[Entry], files: &[Entry]) -> Vec<u8> {
+    let (control, data) = (tarball(control), tarball(files));
+    ar::write(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)])
+}
+
+fn tarball(files: &[Entry]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, mode, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(*mode);
+        header.set_mtime(1_700_000_000);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        match path.strip_suffix("->") {
+            Some(path) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                let target = String::from_utf8_lossy(content).into_owned();
+                builder.append_link(&mut header, path, target).unwrap();
+            }
+            None => builder.append_data(&mut header, path, content.as_slice()).unwrap(),
+        }
+    }
+    builder.into_inner().unwrap()
+}
+
+/// Links of the merged /usr, and the host's C library and shell.
+fn base() -> &'static [Entry] {
+    static BASE: OnceLock<Vec<Entry>> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let mut files = vec![
+            ("bin->".to_owned(), 0o777, b"usr/bin".to_vec()),
+            ("sbin->".to_owned(), 0o777, b"usr/sbin".to_vec()),
+            ("lib->".to_owned(), 0o777, b"usr/lib".to_vec()),
+            ("lib64->".to_owned(), 0o777, b"usr/lib64".to_vec()),
+            ("etc/os-release".to_owned(), 0o644, b"ID=fixture\n".to_vec()),
+        ];
+        let programs: Vec<String> = HOST.iter().map(|name| format!("usr/bin/{name}")).collect();
+        files.extend(from_host(programs.iter().map(String::as_str)));
+        files
+    })
+}
+
+/// Programs of the host, with the shared objects that they need.
+pub(crate) fn from_host<'a>(programs: impl Iterator<Item = &'a str>) -> Vec<Entry> {
+    let mut files: Vec<Entry> = Vec::new();
+    let mut add = |path: &Path| {
+        let inside = path.strip_prefix("/").unwrap();
+        let usr = if inside.starts_with("usr") { inside.into() } else { Path::new("usr").join(inside) };
+        let name = usr.to_str().unwrap().to_owned();
+        if !files.iter().any(|(there, ..)| *there == name) {
+            files.push((name, 0o755, std::fs::read(path).unwrap()));
+        }
+    };
+    for program in programs {
+        let path = Path::new("/").join(program);
+        add(&path);
+        shared_objects(&path).iter().for_each(|object| add(object));
+    }
+    files
+}
+
+fn shared_objects(program: &Path) -> Vec<PathBuf> {
+    let loader = Program::new("/lib64/ld-linux-x86-64.so.2").arg("--list").arg(program);
+    let listed = loader.output().unwrap().stdout;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    listed.lines().filter_map(path).collect()
+}
+
+fn programs() -> &'static [Entry] {
+    static PROGRAMS: OnceLock<Vec<Entry>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let tool = |name: &str| (format!("usr/bin/{name}"), 0o755, TOOL.into());
+        let mut files: Vec<Entry> = TOOLS.iter().map(|name| tool(name)).collect();
+        files.push(tool("mke2fs"));
+        // The initramfs has these with their shared objects, so they must be ELF.
+        for name in ["dmsetup", "blkid"] {
+            files.push((format!("usr/sbin/{name}"), 0o755, std::fs::read("/usr/bin/cat").unwrap()));
+        }
+        files
+    })
+}
+
+/// A kernel in which every module is built in.
+fn kernel() -> Vec<Entry> {
+    let file = |name: &str, text: String| {
+        (format!("usr/lib/modules/{RELEASE}/{name}"), 0o644, text.into_bytes())
+    };
+    let builtin = INITRAMFS.iter().map(|name| format!("kernel/{name}.ko\n")).collect();
+    let empty = ["modules.dep", "modules.alias", "modules.softdep"];
+    let mut files: Vec<Entry> = empty.iter().map(|name| file(name, String::new())).collect();
+    files.push(file("modules.builtin", builtin));
+    files.push((format!("boot/vmlinuz-{RELEASE}"), 0o644, b"a kernel".to_vec()));
+    files
+}

@@ -1,0 +1,21 @@
+//! The program as its users meet it: arguments in, exact standard output, exact
+//! standard error and exit code out. Everything runs against the fixture archive;
+//! no test needs a network, and none reads the host's apt configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "../fixture/mod.rs"]
+mod fixture;
+
+mod bad_packages;
+mod build;
+mod closure;
+mod command_line;
+mod disk;
+mod goldens;
+mod harness;
+mod lock;
+mod mirror;
+mod plan;
+mod scripts;
+mod world;

@@ -1,0 +1,98 @@
+//! Plans: what is shown of them, and that they show all. Keys are digests, and a
+//! golden says what differs, not that a digest does: each is shown as its step.
+
+use crate::goldens;
+use crate::world::World;
+use std::collections::BTreeMap;
+
+/// The text with every key of a step replaced by the step's name.
+fn named(text: &str, keys: &BTreeMap<String, String>) -> String {
+    keys.iter().fold(text.to_owned(), |text, (key, name)| text.replace(key, name))
+}
+
+/// The steps' short keys, from a plan's text, as `<name>` of the same width.
+fn short_keys(text: &str) -> BTreeMap<String, String> {
+    let key = |line: &str| {
+        let mut words = line.strip_prefix("  ")?.split_whitespace();
+        let (key, name) = (words.next()?, words.next()?);
+        let is_key = key.len() == 12 && key.bytes().all(|b| b.is_ascii_hexdigit());
+        is_key.then(|| (key.to_owned(), format!("<{name}>")))
+    };
+    text.lines().filter_map(key).collect()
+}
+
+#[test]
+fn of_the_servers_of_architecture_4() {
+    let world = World::built_in();
+    world.cli("lock --quiet").code(0);
+    for server in ["database1", "web1"] {
+        let said = world.bare(&format!("plan arch4 --role {server} --locked")).run();
+        assert_eq!((said.stderr.as_str(), said.code), ("", 0));
+        let text = named(&said.stdout, &short_keys(&said.stdout));
+        goldens::check(&format!("plan/arch4-{server}.txt"), &text);
+    }
+    let all = world.bare("plan arch4 --locked").run().stdout;
+    let images: Vec<&str> = all.lines().filter(|line| line.starts_with("plan for ")).collect();
+    assert_eq!(images, ["plan for arch4-database1", "plan for arch4-web1", "plan for arch4-web2"]);
+}
+
+#[test]
+fn as_json() {
+    let mut world = World::new();
+    // Fixed packages: only what this golden is about.
+    world.change("project/images/arch1.toml", "title", "# the golden's\ntitle");
+    world.archive.now = 1_800_000_000.max(world.archive.now);
+    world.cli("lock --quiet").code(0);
+    let said = world.bare("plan arch1 --json --locked").run();
+    assert_eq!((said.stderr.as_str(), said.code), ("", 0));
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for planned in plan["steps"].as_array().unwrap() {
+        let kind = planned["step"].as_object().unwrap().keys().next().unwrap();
+        names.insert(planned["key"].as_str().unwrap().to_owned(), format!("<{kind}>"));
+    }
+    goldens::check("plan/small.json", &volatile(&named(&said.stdout, &names)));
+}
+
+/// What differs from run to run, or from host to host: the packages' digests (the
+/// host's shell is in one), the time of the fixture, the digest of the lock.
+fn volatile(json: &str) -> String {
+    let line = |line: &str| {
+        let (start, rest) = line.split_once(": ").unwrap_or((line, ""));
+        let end = if rest.ends_with(",\n") { ",\n" } else { "\n" };
+        match start.trim() {
+            "\"sha256\"" | "\"lock\"" => format!("{start}: \"<digest>\"{end}"),
+            "\"epoch\"" => format!("{start}: \"<time>\"{end}"),
+            _ => line.to_owned(),
+        }
+    };
+    json.split_inclusive('\n').map(line).collect()
+}
+
+#[test]
+fn the_same_twice_and_another_where_something_changed() {
+    let world = World::locked();
+    let keys = || -> BTreeMap<String, String> {
+        let text = world.bare("plan arch1 --locked").run().stdout;
+        short_keys(&text).into_iter().map(|(key, name)| (name, key)).collect()
+    };
+    let changed = |before: &BTreeMap<String, String>| -> Vec<String> {
+        let now = keys();
+        let differs = |name: &&String| now.get(*name) != before.get(*name);
+        before.keys().filter(differs).map(|name| name.trim_matches(['<', '>']).to_owned()).collect()
+    };
+    let first = keys();
+    assert_eq!((first.len(), changed(&first)), (10, vec![]));
+
+    world.put("project/overlays/grub/grub.cfg", "boot --now\n");
+    assert_eq!(changed(&first), ["esp", "image"]);
+
+    let second = keys();
+    world.put("project/overlays/base/etc/motd", "welcome\n");
+    world.change("project/roles/base.toml", "packages", "overlay = \"base\"\npackages");
+    assert_eq!(changed(&second), ["config-layer", "esp", "image", "validate"]);
+
+    let third = keys();
+    world.put("project/overlays/initramfs/init", "#!/bin/sh\nexec sh\n");
+    assert_eq!(changed(&third), ["esp", "image", "kernel"]);
+}
