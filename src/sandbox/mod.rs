@@ -14,9 +14,10 @@ pub use child::{run_id_mapper, run_inner, run_outer};
 pub use ops::{FileKind, ListedFile, Op, listing_from_json, secret_in};
 
 use crate::error::{Error, Kind, Result};
-use crate::exec::Program;
+use crate::exec::{Output, Program, Spawned};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Hidden first arguments with which this program becomes the sandbox's own parts.
 pub const OUTER: &str = "__sandbox";
@@ -149,6 +150,18 @@ impl Sandbox {
     /// When the sandbox cannot be set up (with the ways out for an ordinary user),
     /// or a command that must succeed does not: the error shows its last words.
     pub fn execute(&self) -> Result<Vec<Outcome>> {
+        outcomes(&self.program_of_outer()?.output()?)
+    }
+
+    /// Starts the job and gives its guard: when that is dropped, all inside ends.
+    ///
+    /// # Errors
+    /// When the sandbox's process cannot be started.
+    pub fn spawn(&self) -> Result<Running> {
+        self.program_of_outer()?.spawn().map(Running)
+    }
+
+    fn program_of_outer(&self) -> Result<Program> {
         let job = serde_json::to_vec(self)
             .map_err(|e| Error::build(format!("cannot describe the sandbox: {e}")))?;
         for command in &self.commands {
@@ -157,19 +170,40 @@ impl Sandbox {
                 crate::progress::command(&format!("[sandbox] {}", words.join(" ")));
             }
         }
-        let helper = helper()?;
-        let output = Program::new(&helper).arg(OUTER).stdin(job).quiet().output()?;
-        let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
-        match report {
-            Ok(Report::Done(outcomes)) => Ok(outcomes),
-            Ok(Report::Failed { message, detail, hint }) => {
-                let error = Error::new(Kind::Build, message).detail(detail);
-                Err(if hint.is_empty() { error } else { error.hint(hint) })
-            }
-            Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
-            Err(_) => Err(Error::build(format!("the sandbox ended with code {}", output.code))
-                .detail(crate::exec::tail(&output.stderr))),
+        Ok(Program::new(helper()?).arg(OUTER).stdin(job).quiet())
+    }
+}
+
+/// A job that goes on by itself, for programs that run for minutes.
+#[derive(Debug)]
+pub struct Running(Spawned);
+
+impl Running {
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
+    /// Waits for its end and tells how each command ended.
+    ///
+    /// # Errors
+    /// As [`Sandbox::execute`].
+    pub fn wait(self) -> Result<Vec<Outcome>> {
+        outcomes(&self.0.wait()?)
+    }
+}
+
+fn outcomes(output: &Output) -> Result<Vec<Outcome>> {
+    let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
+    match report {
+        Ok(Report::Done(outcomes)) => Ok(outcomes),
+        Ok(Report::Failed { message, detail, hint }) => {
+            let error = Error::new(Kind::Build, message).detail(detail);
+            Err(if hint.is_empty() { error } else { error.hint(hint) })
         }
+        Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
+        Err(_) => Err(Error::build(format!("the sandbox ended with code {}", output.code))
+            .detail(crate::exec::tail(&output.stderr))),
     }
 }
 
@@ -180,8 +214,19 @@ enum Report {
     Failed { message: String, detail: String, hint: String },
 }
 
-/// This program's own file; tests of the library name the built program instead.
+/// The program that becomes the sandbox's parts, where it is not this one.
+static HELPER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the built program to a process that is another one: a test of the library.
+/// The first call counts.
+pub fn use_helper(program: impl Into<PathBuf>) {
+    HELPER.get_or_init(|| program.into());
+}
+
 fn helper() -> Result<PathBuf> {
+    if let Some(named) = HELPER.get() {
+        return Ok(named.clone());
+    }
     if let Some(named) = std::env::var_os("IMAGEBUILD_HELPER") {
         return Ok(named.into());
     }
