@@ -77,6 +77,13 @@ impl Program {
         self
     }
 
+    /// Sets environment variables.
+    #[must_use]
+    pub fn envs(mut self, all: impl IntoIterator<Item = (OsString, OsString)>) -> Program {
+        self.env.extend(all);
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Program {
@@ -105,8 +112,34 @@ impl Program {
     ///
     /// # Errors
     /// When the program cannot be started.
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn output(&self) -> Result<Output> {
+        self.finish(&self.start()?)
+    }
+
+    /// Starts the program and gives its guard, which ends it when dropped.
+    ///
+    /// A thread of its own keeps it: a child that binds its life to its parent
+    /// (PR_SET_PDEATHSIG) dies with the *thread* that started it, and whoever starts
+    /// a machine may end long before the machine does.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn(self) -> Result<Spawned> {
+        let (tell, hear) = std::sync::mpsc::channel();
+        let keeper = std::thread::spawn(move || {
+            let running = self.start()?;
+            // The receiver waits for this; it cannot have gone away.
+            drop(tell.send(Arc::clone(&running.0)));
+            self.finish(&running)
+        });
+        match hear.recv() {
+            Ok(handle) => Ok(Spawned { handle, keeper: Some(keeper) }),
+            Err(_) => Err(join(keeper).err().unwrap_or_else(|| Error::build("it did not start"))),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn start(&self) -> Result<Running> {
         if !self.quiet {
             progress::command(&self.pasteable());
         }
@@ -119,11 +152,11 @@ impl Program {
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }
-        let failed = |cause: std::io::Error| {
-            Error::build(format!("cannot run {}: {cause}", self.argv[0].to_string_lossy()))
-        };
-        let running = Running::start(&expression).map_err(failed)?;
-        let output = running.0.wait().map_err(failed)?;
+        Running::start(&expression).map_err(|cause| self.cannot_run(&cause))
+    }
+
+    fn finish(&self, running: &Running) -> Result<Output> {
+        let output = running.0.wait().map_err(|cause| self.cannot_run(&cause))?;
         if interrupted() {
             return Err(interruption());
         }
@@ -132,6 +165,10 @@ impl Program {
             stdout: output.stdout.clone(),
             stderr: output.stderr.clone(),
         })
+    }
+
+    fn cannot_run(&self, cause: &std::io::Error) -> Error {
+        Error::build(format!("cannot run {}: {cause}", self.argv[0].to_string_lossy()))
     }
 
     /// Runs the program and gives its standard output.
@@ -156,6 +193,41 @@ impl Program {
 
 /// A started program that does not outlive its guard.
 struct Running(Arc<duct::Handle>);
+
+/// A program that was started and goes on by itself; dropping this ends it.
+#[derive(Debug)]
+pub struct Spawned {
+    handle: Arc<duct::Handle>,
+    keeper: Option<std::thread::JoinHandle<Result<Output>>>,
+}
+
+impl Spawned {
+    /// Whether it has ended (by itself, or by a signal).
+    pub fn has_ended(&self) -> bool {
+        self.keeper.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for, or a signal ended the work.
+    pub fn wait(mut self) -> Result<Output> {
+        self.keeper.take().map_or_else(|| Err(Error::build("it was waited for twice")), join)
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let Some(keeper) = self.keeper.take() else { return };
+        // Already ended is no failure; after any other there is nothing else to try.
+        drop(self.handle.kill());
+        drop(join(keeper));
+    }
+}
+
+fn join(keeper: std::thread::JoinHandle<Result<Output>>) -> Result<Output> {
+    keeper.join().unwrap_or_else(|_| Err(Error::build("the thread that kept a program died")))
+}
 
 /// Everything that runs now, for [`interrupt`].
 static RUNNING: Mutex<Vec<Weak<duct::Handle>>> = Mutex::new(Vec::new());
@@ -299,6 +371,17 @@ mod tests {
             error,
             "error: sh failed with exit code 3\n  it broke\n  command: /bin/sh -c 'echo out; echo it broke >&2; exit 3'"
         );
+    }
+
+    #[test]
+    fn a_dropped_guard_ends_the_program() {
+        let start = std::time::Instant::now();
+        let program = Program::new("/bin/sleep").arg("60").quiet();
+        // From a thread that ends at once: the program must live on.
+        let spawned = std::thread::spawn(move || program.spawn()).join().unwrap().unwrap();
+        assert!(!spawned.has_ended());
+        drop(spawned);
+        assert!(start.elapsed().as_secs() < 30);
     }
 
     #[test]

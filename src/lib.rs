@@ -21,3 +21,4 @@ pub mod sandbox;
 pub mod seed;
 pub mod spec;
 pub mod store;
+pub mod vm;

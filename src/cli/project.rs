@@ -9,15 +9,13 @@ use crate::lock::mirror::Mirrors;
 use crate::lock::openpgp::TrustAnchors;
 use crate::lock::pool::{Outcome, Pool};
 use crate::lock::update::{Policy, resolve};
-use crate::plan::server::{TOOLS, set_name};
+use crate::plan::server::{TOOLS, VM_TOOLS, set_name};
 use crate::progress;
 use crate::spec::{Architecture, Server, Spec};
 use crate::store::Store;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The lock's set with QEMU and its firmware.
-pub(super) const VM_TOOLS: &str = "tools/vm";
 /// The lock's set with apt, for the tests that compare with it.
 const REFERENCE_TOOLS: &str = "tools/reference";
 

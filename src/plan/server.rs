@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The set of the lock with the programs that make images.
 pub const TOOLS: &str = "tools/build";
 
+/// The lock's set with QEMU and its firmware.
+pub const VM_TOOLS: &str = "tools/vm";
+
 /// The kernel's command line beside what GRUB adds: consoles on screen and serial
 /// line, the book's interface names, a panic reboots after half a minute.
 const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
@@ -94,6 +97,19 @@ impl Plan {
             packages,
         };
         plan.add(Step::Image(Box::new(keys)))?;
+        Ok(plan)
+    }
+
+    /// The plan of a tools closure alone; there is no disk in it.
+    ///
+    /// # Errors
+    /// When the lock lacks the set.
+    pub fn of_tools(lock: &Lock, set: &str) -> Result<Plan> {
+        let disk_guid = super::guid::Guid::of_name(set);
+        let image = set.to_owned();
+        let layout = Layout { image, disk_guid, size: 0, partitions: Vec::new() };
+        let mut plan = Plan { image: set.to_owned(), layout, steps: Vec::new() };
+        plan.add(Step::Tools { packages: refs(lock, set)? })?;
         Ok(plan)
     }
 

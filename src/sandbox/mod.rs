@@ -17,7 +17,7 @@ pub use listing::{FileKind, ListedFile, listing_from_json};
 pub use ops::{Op, secret_in};
 
 use crate::error::{Error, Kind, Result};
-use crate::exec::Program;
+use crate::exec::{Output, Program, Spawned};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -153,6 +153,18 @@ impl Sandbox {
     /// When the sandbox cannot be set up (with the ways out for an ordinary user),
     /// or a command that must succeed does not: the error shows its last words.
     pub fn execute(&self) -> Result<Vec<Outcome>> {
+        outcomes(&self.program_of_outer()?.output()?)
+    }
+
+    /// Starts the job and gives its guard: when that is dropped, all inside ends.
+    ///
+    /// # Errors
+    /// When the sandbox's process cannot be started.
+    pub fn spawn(&self) -> Result<Running> {
+        self.program_of_outer()?.spawn().map(Running)
+    }
+
+    fn program_of_outer(&self) -> Result<Program> {
         let job = serde_json::to_vec(self)
             .map_err(|e| Error::build(format!("cannot describe the sandbox: {e}")))?;
         let root = match &self.root {
@@ -166,19 +178,40 @@ impl Sandbox {
                 crate::progress::command(&format!("{words}  # in a sandbox on {}", root.display()));
             }
         }
-        let helper = helper()?;
-        let output = Program::new(&helper).arg(OUTER).stdin(job).quiet().output()?;
-        let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
-        match report {
-            Ok(Report::Done(outcomes)) => Ok(outcomes),
-            Ok(Report::Failed { message, detail, hint }) => {
-                let error = Error::new(Kind::Build, message).detail(detail);
-                Err(if hint.is_empty() { error } else { error.hint(hint) })
-            }
-            Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
-            Err(_) => Err(Error::build(format!("the sandbox ended with code {}", output.code))
-                .detail(crate::exec::tail(&output.stderr))),
+        Ok(Program::new(helper()?).arg(OUTER).stdin(job).quiet())
+    }
+}
+
+/// A job that goes on by itself, for programs that run for minutes.
+#[derive(Debug)]
+pub struct Running(Spawned);
+
+impl Running {
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
+    /// Waits for its end and tells how each command ended.
+    ///
+    /// # Errors
+    /// As [`Sandbox::execute`].
+    pub fn wait(self) -> Result<Vec<Outcome>> {
+        outcomes(&self.0.wait()?)
+    }
+}
+
+fn outcomes(output: &Output) -> Result<Vec<Outcome>> {
+    let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
+    match report {
+        Ok(Report::Done(outcomes)) => Ok(outcomes),
+        Ok(Report::Failed { message, detail, hint }) => {
+            let error = Error::new(Kind::Build, message).detail(detail);
+            Err(if hint.is_empty() { error } else { error.hint(hint) })
         }
+        Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
+        Err(_) => Err(Error::build(format!("the sandbox ended with code {}", output.code))
+            .detail(crate::exec::tail(&output.stderr))),
     }
 }
 

@@ -1,0 +1,64 @@
+//! QEMU and its tools, from the lock's closure `tools/vm`, run inside the sandbox: the
+//! host's own QEMU, if it has one, is never asked.
+
+use crate::build::Build;
+use crate::error::Result;
+use crate::lock::file::Lock;
+use crate::plan::server::{Plan, VM_TOOLS};
+use crate::sandbox::{Root, Sandbox};
+use crate::store::Store;
+use std::path::{Path, PathBuf};
+
+/// Where a machine's own folder is seen inside the sandbox.
+pub(super) const RUN: &str = "/run/vm";
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// QEMU's translator, a host thread a processor.
+    Tcg,
+}
+
+/// The accelerator of this host. /dev/kvm alone proves nothing (there are hosts where it
+/// exists and a stock kernel hangs at boot), so KVM waits for a probe that boots.
+pub fn accelerator() -> Accelerator {
+    Accelerator::Tcg
+}
+
+impl Accelerator {
+    /// QEMU's arguments for it.
+    pub(super) fn argv(self) -> [&'static str; 4] {
+        match self {
+            Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+}
+
+/// The unpacked closure.
+#[derive(Debug, Clone)]
+pub struct Emulator {
+    tree: PathBuf,
+}
+
+impl Emulator {
+    /// The closure from the store, unpacked if it is not there yet. Its packages must be
+    /// in the pool.
+    ///
+    /// # Errors
+    /// When the lock has no such set, or a package is missing or damaged.
+    pub fn provide(store: &Store, lock: &Lock) -> Result<Emulator> {
+        let plan = Plan::of_tools(lock, VM_TOOLS)?;
+        let tree = Build::new(store, &plan).provide(plan.steps[0].key)?.path("tree");
+        Ok(Emulator { tree })
+    }
+
+    /// A job in the closure that sees `folder`, writable, at [`RUN`].
+    pub(super) fn sandbox(&self, folder: &Path) -> Sandbox {
+        Sandbox::new(Root::ReadOnly(self.tree.clone()), 0).bind_writable(folder, RUN)
+    }
+
+    /// OVMF's variables as they leave the factory.
+    pub(super) fn uefi_variables(&self) -> PathBuf {
+        self.tree.join("usr/share/OVMF/OVMF_VARS_4M.fd")
+    }
+}

@@ -1,0 +1,283 @@
+//! A machine that is on: watched, spoken to, rebooted, cut off, switched off.
+
+use super::config::MachineConfig;
+use super::console::{Alarm, Console, Mark};
+use super::deadline::{Limit, Speed};
+use super::emulator::{Emulator, accelerator};
+use super::launch::{self, Launched};
+use super::qmp::Qmp;
+use super::shell::{self, Shell};
+use crate::error::{Error, Result};
+use crate::exec::{self, Output};
+use crate::sandbox::Running;
+use serde_json::json;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Native time from power-on to the shell's greeting, firmware and boot loader included.
+const BOOT: Duration = Duration::from_secs(5);
+/// How often a wait looks whether it has become pointless.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Emulators panic now and then before systemd runs; more often is the image's fault.
+const PANICS_FORGIVEN: u32 = 1;
+
+/// A machine that is on; dropping it is pulling its plug and scrapping its disks.
+#[derive(Debug)]
+pub struct Machine {
+    config: MachineConfig,
+    speed: Speed,
+    shell: Shell,
+    qmp: Qmp,
+    console: Console,
+    /// Where the present boot starts on the console.
+    boot: Mark,
+    /// Greetings of boots that were waited for.
+    greeted: usize,
+    panics: u32,
+    // Dropped before the folder, which QEMU uses until it has ended.
+    qemu: Running,
+    _folder: TempDir,
+}
+
+impl Machine {
+    /// Switches a machine on. It has not booted yet: see [`Machine::wait_for_shell`].
+    ///
+    /// # Errors
+    /// When its disks cannot be made or QEMU does not start.
+    pub fn start(emulator: &Emulator, mut config: MachineConfig) -> Result<Machine> {
+        let folder = tempfile::Builder::new()
+            .prefix("imagebuild-vm-")
+            .tempdir()
+            .map_err(|e| Error::build(format!("cannot make a folder for a machine: {e}")))?;
+        config.credentials.extend(shell::credentials());
+        launch::prepare(emulator, &config, folder.path())?;
+        let launched = launch::launch(emulator, &config, folder.path());
+        let Launched { qmp, console, shell, qemu } =
+            launched.map_err(|e| e.context(&config.name))?;
+        let log = config.logs.as_deref().unwrap_or(folder.path());
+        Ok(Machine {
+            speed: Speed::assumed(accelerator()),
+            shell: Shell::new(shell)?,
+            console: Console::new(console, &log.join(format!("{}.console", config.name)))?,
+            qmp: Qmp::new(qmp)?,
+            boot: Mark::default(),
+            greeted: 0,
+            panics: 0,
+            config,
+            qemu,
+            _folder: folder,
+        })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &MachineConfig {
+        &self.config
+    }
+
+    /// How fast it is; measured at each greeting of its shell.
+    pub fn speed(&self) -> Speed {
+        self.speed
+    }
+
+    /// How often the kernel panicked before systemd ran, and was forgiven.
+    pub fn forgiven_panics(&self) -> u32 {
+        self.panics
+    }
+
+    /// Waits until the shell of the present boot greets; gives the guest's uptime then.
+    ///
+    /// # Errors
+    /// `Check` when the guest does not get there, `Build` when QEMU ends.
+    pub fn wait_for_shell(&mut self) -> Result<Duration> {
+        let greeting = loop {
+            let number = self.greeted;
+            let limit = self.limit(BOOT);
+            let waited = self.wait("its shell answers", limit, |machine, patience| {
+                machine.shell.greeting(number, patience)
+            });
+            match waited {
+                Err(_) if self.is_emulators_panic() => {
+                    self.panics += 1;
+                    crate::progress::warn(format!("{}: kernel panic at boot", self.config.name));
+                    self.cut_power()?;
+                }
+                other => break other?,
+            }
+        };
+        self.greeted = self.shell.greetings();
+        self.speed = Speed::measured(greeting);
+        Ok(greeting)
+    }
+
+    /// Runs a command in the guest, for `native` seconds (scaled) at most, and gives its
+    /// output, whatever its exit code; 124 says that the time was over.
+    ///
+    /// # Errors
+    /// `Check` when no answer comes, `Build` when the harness broke.
+    pub fn run(&mut self, command: &str, native: Duration) -> Result<Output> {
+        let limit = self.limit(native);
+        let number = self.shell.send(command, limit.length())?;
+        // The guest's own `timeout` ends it; this limit is for a guest that is gone.
+        let longer = self.limit(native * 2 + BOOT);
+        self.wait(&format!("`{command}` ends"), longer, |machine, patience| {
+            machine.shell.answer(number, patience)
+        })
+    }
+
+    /// Runs a command that must end with 0; gives what it printed, without the last
+    /// line's end.
+    ///
+    /// # Errors
+    /// As [`Machine::run`], and `Check` when it ends with anything else.
+    pub fn succeed(&mut self, command: &str, native: Duration) -> Result<String> {
+        let output = self.run(command, native)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        if output.code == 0 {
+            return Ok(text(&output.stdout));
+        }
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let name = &self.config.name;
+        Err(Error::check(format!("{name}: `{command}` ended with {}", output.code))
+            .detail(stdout)
+            .detail(stderr)
+            .detail(self.console.tail()))
+    }
+
+    /// Waits until one of `words` is on the console of the present boot; gives the line.
+    ///
+    /// # Errors
+    /// As [`Machine::wait_for_shell`].
+    pub fn wait_for_console(&self, words: &[&str], native: Duration) -> Result<String> {
+        let (from, what) = (self.boot, format!("the console says {words:?}"));
+        let limit = self.limit(native);
+        self.wait(&what, limit, |machine, patience| machine.console.said(words, from, patience))
+    }
+
+    /// What the console has said in the present boot.
+    pub fn console(&self) -> String {
+        self.console.text(self.boot)
+    }
+
+    /// What no healthy machine says, over all boots, with the lines.
+    pub fn alarms(&self) -> Vec<(Alarm, String)> {
+        let all = self.console.alarms();
+        all.into_iter().map(|(_, alarm, line)| (alarm, line)).collect()
+    }
+
+    /// Restarts the guest in an orderly way and waits for its shell.
+    ///
+    /// # Errors
+    /// As [`Machine::wait_for_shell`].
+    pub fn reboot(&mut self) -> Result<Duration> {
+        self.boot = self.console.mark();
+        let limit = self.limit(BOOT).length();
+        self.shell.send("systemctl --no-block reboot", limit)?;
+        self.wait_for_shell()
+    }
+
+    /// Resets the guest between two instructions; what it had not written is gone.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn cut_power(&mut self) -> Result<()> {
+        self.boot = self.console.mark();
+        self.greeted = self.shell.greetings();
+        self.qmp.execute("system_reset", json!({})).map(drop)
+    }
+
+    /// Plugs a card's cable in or out, by its number. The guest may not notice at once:
+    /// look at its carrier.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn set_link(&mut self, nic: usize, up: bool) -> Result<()> {
+        let arguments = json!({ "name": format!("net{nic}"), "up": up });
+        self.qmp.execute("set_link", arguments).map(drop)
+    }
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn press_power(&mut self) -> Result<()> {
+        self.qmp.execute("system_powerdown", json!({})).map(drop)
+    }
+
+    /// QEMU's word for the machine's state: `running`, `paused`, `shutdown` ...
+    ///
+    /// # Errors
+    /// When QEMU does not tell.
+    pub fn status(&mut self) -> Result<String> {
+        let status = self.qmp.execute("query-status", json!({}))?;
+        let word = status["status"].as_str().map(str::to_owned);
+        word.ok_or_else(|| Error::build("QEMU tells no status"))
+    }
+
+    /// Ends the machine; an error if it ever said what no healthy machine says.
+    ///
+    /// # Errors
+    /// `Check` for alarms, `Build` when QEMU does not end.
+    pub fn stop(mut self) -> Result<()> {
+        let alarms = self.alarms();
+        self.qmp.execute("quit", json!({}))?;
+        self.qemu.wait()?;
+        if alarms.len() <= self.panics as usize {
+            return Ok(());
+        }
+        let lines: Vec<String> = alarms.into_iter().map(|(_, line)| line).collect();
+        let message = format!("{} said what no healthy machine says", self.config.name);
+        Err(Error::check(message).detail(lines.join("\n")))
+    }
+
+    /// An expectation that did not hold, with the console's last lines.
+    pub fn failed(&self, what: &str) -> Error {
+        Error::check(format!("{}: {what}", self.config.name))
+            .detail("the console's last lines:")
+            .detail(self.console.tail())
+    }
+
+    fn limit(&self, native: Duration) -> Limit {
+        self.speed.limit(native)
+    }
+
+    fn wait<T>(
+        &self,
+        what: &str,
+        limit: Limit,
+        mut look: impl FnMut(&Machine, Duration) -> Option<T>,
+    ) -> Result<T> {
+        loop {
+            if let Some(found) = look(self, limit.left().unwrap_or_default().min(GLANCE)) {
+                return Ok(found);
+            }
+            if exec::interrupted() {
+                return Err(exec::interruption());
+            }
+            if self.qemu.has_ended() {
+                return Err(Error::build(format!("{}: QEMU ended by itself", self.config.name))
+                    .detail(self.console.tail()));
+            }
+            if let Some(line) = self.panic() {
+                return Err(self.failed(&format!("waited until {what}, but: {line}")));
+            }
+            if limit.left().is_none() {
+                let seconds = limit.length().as_secs();
+                return Err(self.failed(&format!("not within {seconds} s: {what}")));
+            }
+        }
+    }
+
+    /// The kernel's panic in the present boot.
+    fn panic(&self) -> Option<String> {
+        let alarms = self.console.alarms().into_iter();
+        let mut panics = alarms.filter(|(at, alarm, _)| *at >= self.boot && *alarm == Alarm::Panic);
+        panics.next().map(|(_, _, line)| line)
+    }
+
+    /// Whether the panic can be the emulator's: nothing of systemd had run.
+    fn is_emulators_panic(&self) -> bool {
+        let systemd_ran =
+            self.console().contains("systemd[1]") || self.shell.greetings() > self.greeted;
+        self.panic().is_some() && !systemd_ran && self.panics < PANICS_FORGIVEN
+    }
+}

@@ -1,0 +1,25 @@
+//! Boots the shipped image file, unmodified, in QEMU of the lock's tools closure, and
+//! talks to it from outside: console, QMP, and a shell that credentials bring in.
+//!
+//! A [`Machine`] is a guard: dropping it ends QEMU and removes all that it wrote. What
+//! the guest did wrong is an error of kind `Check`; what the harness did, `Build`.
+
+mod argv;
+mod base64;
+mod config;
+mod console;
+mod deadline;
+mod disk;
+mod emulator;
+mod frames;
+mod launch;
+mod machine;
+mod qmp;
+mod shell;
+
+pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
+pub use console::Alarm;
+pub use deadline::{Limit, Speed};
+pub use disk::{DiskConfig, Edit};
+pub use emulator::{Accelerator, Emulator, accelerator};
+pub use machine::Machine;

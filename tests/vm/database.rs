@@ -1,0 +1,94 @@
+//! A database server's life: the volume for data made at first boot, a restart, a power
+//! cut right after a commit.
+
+use crate::vm::ask::{Guest, boot};
+use crate::vm::{LARGER, PASSWORD, world};
+use crate::{Identity, drift, no_drift};
+
+#[test]
+#[ignore = "boots machines"]
+fn database1_lives() {
+    let mut config = world().seeded("database1", "lives");
+    config.disk = config.disk.size(LARGER);
+    let mut guest = boot(config);
+    guest.is_running();
+    guest.expect(". /etc/os-release; echo $IMAGE_ID $IMAGE_VERSION", "arch4-database1 1");
+    guest.expect_in("ip -o address show dev eth1", &["192.168.0.21/24", "2001:db8:0:1::21/64"]);
+    volume(&mut guest);
+    application_logs_in(&mut guest);
+    write_row(&mut guest, "first boot");
+    let identity = Identity::of(&mut guest);
+    drift(&mut guest);
+
+    guest.machine.reboot().unwrap_or_else(|e| panic!("{e}"));
+    guest.is_running();
+    no_drift(&mut guest, 2);
+    assert_eq!(Identity::of(&mut guest), identity);
+    volume(&mut guest);
+    write_row(&mut guest, "second boot");
+
+    // Committed is on the disk: no time is given to write anything back.
+    guest.machine.cut_power().unwrap_or_else(|e| panic!("{e}"));
+    guest.wait_for_shell();
+    guest.is_running();
+    no_drift(&mut guest, 3);
+    assert_eq!(Identity::of(&mut guest), identity);
+    volume(&mut guest);
+    application_logs_in(&mut guest);
+    guest.expect(
+        "mariadb -BN app -e 'SELECT text FROM demo_visits ORDER BY id'",
+        "first boot\nsecond boot",
+    );
+    guest.stop();
+}
+
+/// Partition 9, group `data`, volume `mysql`, mounted where MariaDB's files are.
+fn volume(guest: &mut Guest) {
+    guest.expect(
+        "findmnt --noheadings --output SOURCE,FSTYPE /var/lib/mysql",
+        "/dev/mapper/data-mysql ext4",
+    );
+    let options = guest.ask("findmnt --noheadings --output OPTIONS /var/lib/mysql");
+    guest.check(options.split(',').any(|option| option == "noatime"), &options);
+    guest.expect("vgs --noheadings -o vg_name,pv_name | xargs", "data /dev/vda9");
+    // 90 % of what 8 GiB leave beside slots and state.
+    let size: u64 = guest
+        .ask("lvs --noheadings --units b --nosuffix -o lv_size data/mysql")
+        .trim()
+        .parse()
+        .unwrap();
+    guest.check(size > 3 << 30, &format!("the volume has {size} bytes only"));
+    guest.expect("sfdisk --dump /dev/vda 2>&1 | grep -c '^/dev/vda'", "9");
+    guest.expect("imagebuild-check", "good:    the firewall is loaded\ngood:    SSH answers\ngood:    munin-node runs\ngood:    the database answers a query");
+}
+
+/// The user `app` may come from a web server's address only: this machine takes one for
+/// the question.
+fn application_logs_in(guest: &mut Guest) {
+    guest.expect("mariadb -BN -e 'SELECT 1'", "1");
+    guest.ask("ip address add 192.168.0.11/32 dev lo");
+    let from = |address: &str, password: &str| {
+        let password = password.replace('\'', r"'\''");
+        format!(
+            "MYSQL_PWD='{password}' mariadb -BN -h 192.168.0.21 --bind-address={address} -u app app -e 'SELECT COUNT(*) >= 0 FROM demo_visits'"
+        )
+    };
+    guest.expect(&from("192.168.0.11", PASSWORD), "1");
+    let refused = [("192.168.0.11", "wrong"), ("192.168.0.21", PASSWORD)];
+    for (address, password) in refused {
+        let taken = guest.holds(&from(address, password));
+        guest.check(!taken, &format!("`app` came in from {address} with {password:?}"));
+    }
+    guest.ask("ip address del 192.168.0.11/32 dev lo");
+    guest.expect_in("bash -c 'read -r line </dev/tcp/192.168.0.21/22; echo $line'", &["SSH-2.0-"]);
+    guest.expect(
+        "bash -c 'read -r line </dev/tcp/192.168.0.21/4949; echo $line'",
+        "# munin node at database1",
+    );
+}
+
+fn write_row(guest: &mut Guest, text: &str) {
+    guest.ask(&format!(
+        "mariadb app -e \"INSERT INTO demo_visits (web_server, text) VALUES ('x', '{text}')\""
+    ));
+}

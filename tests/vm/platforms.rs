@@ -1,0 +1,42 @@
+//! One image boots by both firmwares from all four controllers.
+
+use crate::vm::ask::boot;
+use crate::vm::world;
+use imagebuild::vm::{Bus, Firmware};
+
+fn boots(firmware: Firmware, bus: Bus) {
+    let name = format!("{firmware:?}-{bus:?}").to_lowercase();
+    let mut guest = boot(world().seeded("web1", &name).platform(firmware, bus));
+    let disk = match bus {
+        Bus::VirtioBlk => "/dev/vda",
+        Bus::VirtioScsi | Bus::Ahci => "/dev/sda",
+        Bus::Nvme => "/dev/nvme0n1",
+    };
+    guest.expect("cat /run/imagebuild/disk /run/imagebuild/slot", &format!("{disk}\na"));
+    guest.expect("findmnt --noheadings --output FSTYPE / /etc /var | sort -u", "ext4\noverlay");
+    let by_uefi = guest.holds("test -d /sys/firmware/efi");
+    guest.check(by_uefi == (firmware == Firmware::Uefi), "booted by the other firmware");
+    guest.is_running();
+    guest.stop();
+}
+
+macro_rules! platforms {
+    ($($name:ident: $firmware:ident, $bus:ident;)*) => {
+        $(#[test]
+        #[ignore = "boots machines"]
+        fn $name() {
+            boots(Firmware::$firmware, Bus::$bus);
+        })*
+    };
+}
+
+platforms! {
+    bios_from_virtio_blk: Bios, VirtioBlk;
+    bios_from_virtio_scsi: Bios, VirtioScsi;
+    bios_from_nvme: Bios, Nvme;
+    bios_from_ahci: Bios, Ahci;
+    uefi_from_virtio_blk: Uefi, VirtioBlk;
+    uefi_from_virtio_scsi: Uefi, VirtioScsi;
+    uefi_from_nvme: Uefi, Nvme;
+    uefi_from_ahci: Uefi, Ahci;
+}
