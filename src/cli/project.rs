@@ -72,9 +72,8 @@ impl Project {
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
         let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
         if !folder.is_dir() {
-            return Err(Error::input(format!("there is no folder {}", folder.display())).hint(
-                "`--project` names the folder of site.toml, roles/, images/ and overlays/",
-            ));
+            return Err(Error::input(format!("there is no folder {}", folder.display()))
+                .hint("`--project` names the folder of site.toml, roles/, images/ and overlays/"));
         }
         let spec = Spec::read(&folder)?;
         // As its user would type it: not ./imagebuild.lock.

@@ -93,7 +93,8 @@ fn verbose_commands_can_be_pasted() {
     let world = World::locked();
     let said = world.cli("arch1 --verbose").run();
     assert_eq!(said.code, 0);
-    let tools = "grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt2)/grub' -o /out/core.img ";
+    let tools =
+        "grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt2)/grub' -o /out/core.img ";
     assert!(said.stderr.contains(&format!("           + {tools}")), "{}", said.stderr);
     // What is left when the words of progress are taken away is a shell script.
     let verbs = ["Fetched", "Making", "Writing", "Took"];
@@ -104,7 +105,9 @@ fn verbose_commands_can_be_pasted() {
     let checked = Program::new("/bin/sh").arg("-n").stdin(script.clone()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&checked.stderr), "", "{script}");
     let once = world.cli("arch1 -q -v").run();
-    assert!(once.stderr.starts_with("error: the argument '--quiet' cannot be used with '--verbose'"));
+    assert!(
+        once.stderr.starts_with("error: the argument '--quiet' cannot be used with '--verbose'")
+    );
 }
 
 #[test]
@@ -160,7 +163,8 @@ fn two_builds_at_once_share_the_work() {
         assert_eq!(both.matches(step).count(), 1, "{step}:\n{both}");
     }
     assert!(both.contains("     Waiting for another build that makes the same step\n"), "{both}");
-    let image = |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
+    let image =
+        |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
     assert!(image("one") == image("two"));
 }
 

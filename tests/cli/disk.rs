@@ -116,9 +116,7 @@ fn the_disk_for_images_is_full() {
     assert_eq!(said.stdout, "exit code 1\nagain\nfull/arch1-web1.qcow2\n", "{}", said.text());
     assert_eq!(
         said.stderr,
-        format!(
-            "error: cannot write full/arch1-web1.qcow2: No space left on device\n{DISK_FULL}"
-        )
+        format!("error: cannot write full/arch1-web1.qcow2: No space left on device\n{DISK_FULL}")
     );
     assert_eq!(said.code, 0);
 }

@@ -43,10 +43,7 @@ fn no_such_mirror() {
         .stderr("error: `ftp://127.0.0.1/debian` cannot be used as a mirror\nhint: a mirror is an http://, https:// or file:/// URL, such as http://ftp.debian.org/debian\n")
         .code(2);
     let nowhere = "error: cannot fetch dists/trixie/InRelease from file:///nowhere/debian: there is no such file\n";
-    world
-        .bare("lock --mirror file:///nowhere/debian")
-        .stderr(&format!("{nowhere}{LATER}"))
-        .code(3);
+    world.bare("lock --mirror file:///nowhere/debian").stderr(&format!("{nowhere}{LATER}")).code(3);
 }
 
 #[test]
@@ -96,8 +93,10 @@ fn trouble(fault: Fault, why: Option<&str>) {
     let cli = world.cli("arch1 --quiet");
     let Some(why) = why else { return cli.stdout("out/arch1-web1.qcow2\n").code(0) };
     let why = why.replace("SIZE", &half.to_string());
-    cli.stderr(&format!("error: cannot fetch {file} from MIRROR/debian: {why} (4 attempts)\n{LATER}"))
-        .code(3);
+    cli.stderr(&format!(
+        "error: cannot fetch {file} from MIRROR/debian: {why} (4 attempts)\n{LATER}"
+    ))
+    .code(3);
     assert!(world.list("store/pool").iter().all(|name| name.ends_with(".deb")));
 }
 
