@@ -55,6 +55,7 @@ fn the_first_build_does_all_and_the_second_nothing() {
     assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}")));
     assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
     assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
     let before = (state(&world.path("project")), state(&world.path("store/objects")));
     world.server.requests();
@@ -182,4 +183,29 @@ fn a_step_that_fails_is_named_with_the_words_of_its_program() {
     assert_eq!((said.stdout.as_str(), said.code, lines.len()), ("", 1, 3));
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert_eq!(world.list("project/out"), [""; 0]);
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing_half_made() {
+    if !crate::disk::can_mount() {
+        return;
+    }
+    let world = World::locked();
+    world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"11M\"");
+    // The shell's process becomes imagebuild; the last step before this one is done
+    // when its folder is there.
+    let wait = "export PATH=/usr/bin:/bin
+        me=$$
+        (while [ -z \"$(ls $IMAGEBUILD_STORE/tmp)\" ] || ! grep -q esp $HOME/said; do sleep 0.1; done; sleep 1; kill -INT $me) >/dev/null 2>&1 &
+        exec 2>$HOME/said";
+    let said = world.cli("arch1").mounts(wait).run();
+    let stderr = world.read("said");
+    assert_eq!((said.stdout.as_str(), said.code), ("", 130), "{stderr}");
+    assert!(stderr.ends_with("error: interrupted; finished steps are kept\n"), "{stderr}");
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert_eq!(world.list("project/out"), [""; 0]);
+    world.change("project/images/arch1.toml", "state = \"11M\"", "state = \"4M\"");
+    let again = world.cli("arch1").run();
+    assert_eq!((again.stdout.as_str(), again.code), (IMAGE, 0), "{}", again.text());
+    assert!(!again.stderr.contains("Making tools"), "{}", again.stderr);
 }

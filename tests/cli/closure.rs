@@ -42,6 +42,7 @@ grub-mkimage) printf '%2000s' grub >"$out" ;;
 mkfs.erofs) printf '%4096s' layer >"$out" ;;
 mke2fs)
     if [ "$size" = 13312k ]; then echo "mke2fs: 13 is an unlucky number" >&2; exit 1; fi
+    if [ "$size" = 11264k ]; then sleep 60; fi
     truncate -s "${size%k}K" "$out" ;;
 mkfs.fat) printf '%4096s' fat >"$out" ;;
 mcopy) cat "$3" >>"$2" ;;
@@ -63,7 +64,7 @@ const TOOLS: [&str; 9] = [
     "mmd",
 ];
 /// Programs of the host that the script, or imagebuild, calls.
-const HOST: [&str; 6] = ["cat", "cp", "mkdir", "rm", "sh", "truncate"];
+const HOST: [&str; 7] = ["cat", "cp", "mkdir", "rm", "sh", "sleep", "truncate"];
 
 /// A file: path, mode and content.
 pub(crate) type Entry = (String, u32, Vec<u8>);

@@ -168,3 +168,13 @@ fn an_index_that_is_not_the_signed_one() {
         .code(3);
     assert_eq!(world.list("store/indexes").len(), 0);
 }
+
+#[test]
+fn waiting_is_told() {
+    let world = World::locked();
+    world.server.plant("kmod_1_amd64.deb", Fault::Status(503, 1));
+    let said = world.cli("arch1").run();
+    let waiting = "     Waiting for pool/main/kmod_1_amd64.deb: the server answered 503 Service Unavailable; attempt 2 of 4 follows\n";
+    assert!(said.stderr.starts_with(waiting), "{}", said.text());
+    assert_eq!(said.code, 0);
+}
