@@ -11,7 +11,7 @@ const ORDER: [&[&str]; 11] = [
     &["sandbox"],
     &["store"],
     &["spec"],
-    &["lock"],
+    &["graph", "lock"],
     &["plan"],
     &["rootfs"],
     &["image"],
