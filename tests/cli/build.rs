@@ -2,7 +2,9 @@
 
 use crate::world::World;
 use imagebuild::exec::Program;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The steps of a build, as they are told.
 const STEPS: &str = "      Making tools: unpack 14 packages
@@ -31,14 +33,22 @@ const TIMES: &str = "        Took TIME  tools
 const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
 const IMAGE: &str = "out/arch1-web1.qcow2\n";
 
-/// Path, time of change and size of everything below a folder but its lock files.
-fn state(folder: &Path) -> Vec<(PathBuf, std::time::SystemTime, u64)> {
-    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap);
+/// Time of change and size of everything below a folder, by path. Left out are the
+/// records of results, whose time may tell when one was last used.
+fn state(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
     let facts = |entry: walkdir::DirEntry| {
         let data = entry.metadata().unwrap();
-        (entry.into_path(), data.modified().unwrap(), data.len())
+        (entry.into_path(), (data.modified().unwrap(), data.len()))
     };
-    entries.map(facts).collect()
+    entries.filter(|entry| entry.file_name() != "object.json").map(facts).collect()
+}
+
+/// Paths that came, went or changed.
+fn changes(before: &BTreeMap<PathBuf, (SystemTime, u64)>, folder: &Path) -> Vec<PathBuf> {
+    let now = state(folder);
+    let paths: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
+    paths.into_iter().filter(|path| before.get(*path) != now.get(*path)).cloned().collect()
 }
 
 #[test]
@@ -57,11 +67,13 @@ fn the_first_build_does_all_and_the_second_nothing() {
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
-    let before = (state(&world.path("project")), state(&world.path("store/objects")));
+    let (project, store) = (world.path("project"), world.path("store/objects"));
+    let before = (state(&project), state(&store));
     world.server.requests();
     world.cli("arch1 --role web1").stdout(IMAGE).stderr(UNCHANGED).code(0);
     world.bare("arch1 --locked").stdout(IMAGE).stderr(UNCHANGED).code(0);
-    assert_eq!((state(&world.path("project")), state(&world.path("store/objects"))), before);
+    assert_eq!(changes(&before.0, &project), [""; 0].map(PathBuf::from));
+    assert_eq!(changes(&before.1, &store), [""; 0].map(PathBuf::from));
     assert_eq!(world.server.requests(), [""; 0], "no network when nothing is missing");
 }
 

@@ -48,7 +48,7 @@ mkfs.fat) printf '%4096s' fat >"$out" ;;
 mcopy) cat "$3" >>"$2" ;;
 dpkg-deb)
     mkdir -p "$3/etc"
-    cp /etc/passwd /etc/group "$3/etc" ;;
+    cp /etc/passwd /etc/group /etc/shadow /etc/gshadow "$3/etc" ;;
 busybox) echo sh ;;
 esac
 "#;
@@ -164,6 +164,8 @@ fn base() -> &'static [Entry] {
             ("etc/os-release".to_owned(), 0o644, b"ID=fixture\n".to_vec()),
             ("etc/passwd".to_owned(), 0o644, PASSWD.into()),
             ("etc/group".to_owned(), 0o644, GROUP.into()),
+            ("etc/shadow".to_owned(), 0o640, b"root:*:19000:0:99999:7:::\n".to_vec()),
+            ("etc/gshadow".to_owned(), 0o640, b"root:*::\n".to_vec()),
             ("var/lib/dpkg/info/".to_owned(), 0o755, Vec::new()),
             ("var/lib/dpkg/updates/".to_owned(), 0o755, Vec::new()),
         ];
