@@ -141,7 +141,9 @@ impl Error {
             std::io::ErrorKind::PermissionDenied => {
                 error.hint("check the owner and the mode of that path, or name another place")
             }
-            std::io::ErrorKind::ReadOnlyFilesystem => error.hint("name a place that can be written"),
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                error.hint("name a place that can be written")
+            }
             _ => error,
         }
     }
@@ -193,6 +195,11 @@ impl Error {
     /// Who has to act.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The lines of detail.
+    pub fn details(&self) -> impl Iterator<Item = &str> {
+        self.0.details.iter().map(String::as_str)
     }
 
     /// The sentence alone.

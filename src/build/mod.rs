@@ -3,6 +3,7 @@
 //! The executor knows nothing of its own: every step says what it reads, the store
 //! says what is there, and `perform` is one exhaustive match.
 
+mod blame;
 mod config;
 mod debs;
 mod disk;
@@ -137,7 +138,8 @@ impl<'a> Build<'a> {
             Step::Packages { tools, packages, ids, epoch } => {
                 let debs = debs::read(&self.store.pool(), packages)?;
                 let tools = tree(tools);
-                Tree { tools: &tools, debs: &debs, ids, epoch: *epoch }.make(aside)?;
+                let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
+                work.make(aside).map_err(blame::name_package)?;
                 secrets::scan_tree(&tools, &aside.join("tree"))
             }
             Step::PackagesLayer { tools, tree: packages, epoch } => {

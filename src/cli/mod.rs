@@ -119,8 +119,9 @@ impl Cli {
             if unknown && !verbs.contains(&first) {
                 let near = names::nearest(&first, verbs.iter().map(String::as_str));
                 if let Some(near) = near.first() {
-                    let message =
-                        format!("there is no verb `{first}`\n\n  tip: a similar one exists: `{near}`");
+                    let message = format!(
+                        "there is no verb `{first}`\n\n  tip: a similar one exists: `{near}`"
+                    );
                     Cli::command().error(clap::error::ErrorKind::InvalidSubcommand, message).exit();
                 }
             }

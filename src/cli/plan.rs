@@ -13,7 +13,7 @@ pub(super) struct Arguments {
     /// Only this server of it, such as web1
     #[arg(long, value_name = "SERVER")]
     role: Option<String>,
-    /// As JSON, with everything that each step reads
+    /// As JSON, a document a server, with all that each step reads
     #[arg(long)]
     json: bool,
 }

@@ -70,9 +70,8 @@ impl Project {
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
         let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
         if !folder.is_dir() {
-            return Err(Error::input(format!("there is no folder {}", folder.display())).hint(
-                "`--project` names the folder of site.toml, roles/, images/ and overlays/",
-            ));
+            return Err(Error::input(format!("there is no folder {}", folder.display()))
+                .hint("`--project` names the folder of site.toml, roles/, images/ and overlays/"));
         }
         let spec = Spec::read(&folder)?;
         // As its user would type it: not ./imagebuild.lock.
@@ -122,7 +121,8 @@ impl Project {
         let root = self.store.root();
         let archives = Archives::load(root, &self.mirrors, &fetcher, &self.anchors, now)?;
         let old = (!self.lock.packages.is_empty()).then_some(&self.lock);
-        let (lock, changes) = resolve(&archives, &requests(&self.spec), old, policy)?;
+        let resolved = resolve(&archives, &requests(&self.spec), old, policy);
+        let (lock, changes) = resolved.map_err(|error| name_roles(error, &self.spec))?;
         if old.is_some() {
             for change in &changes {
                 progress::step("Locking", change.to_string());
@@ -224,6 +224,17 @@ fn requests(spec: &Spec) -> Requests {
         requests.groups.extend(role.groups.iter().cloned());
     }
     requests
+}
+
+/// Adds which roles ask for the packages that an error of the resolver names.
+fn name_roles(error: Error, spec: &Spec) -> Error {
+    let message = error.message().to_owned();
+    let named = |package: &str| message.contains(&format!("`{package}`"));
+    let lines = spec.roles.values().flat_map(|role| {
+        let packages = role.packages.iter().filter(|package| named(package));
+        packages.map(|package| format!("roles/{}.toml asks for {package}", role.name))
+    });
+    lines.fold(error, Error::detail)
 }
 
 fn all_of_one(spec: &Spec, role: &str) -> Error {

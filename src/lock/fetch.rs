@@ -5,6 +5,7 @@
 //! believed: digests and signatures are the caller's.
 
 use crate::error::Error;
+use crate::progress;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -122,7 +123,9 @@ impl Fetcher {
                     let why = format!("{why} ({number} attempts)");
                     return Err(Failure::Failed(say(&why).hint(hint)));
                 }
-                Err(Attempt::Again(_, _, not_before)) => {
+                Err(Attempt::Again(why, _, not_before)) => {
+                    let next = format!("attempt {} of {}", number + 1, self.patience.attempts);
+                    progress::step("Waiting", format!("for {path}: {why}; {next} follows"));
                     std::thread::sleep(pause.max(not_before.unwrap_or_default()));
                 }
             }

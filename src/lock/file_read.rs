@@ -125,7 +125,11 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
 
 /// Two branches that both changed the lock are the commonest way to a broken one.
 fn refuse_conflict(source: &Source<'_>) -> Result<()> {
-    let at = if source.text.starts_with("<<<<<<<") { Some(0) } else { source.text.find("\n<<<<<<<").map(|at| at + 1) };
+    let at = if source.text.starts_with("<<<<<<<") {
+        Some(0)
+    } else {
+        source.text.find("\n<<<<<<<").map(|at| at + 1)
+    };
     at.map_or(Ok(()), |at| {
         let why = "the lock holds a merge's conflict";
         Err(source.wrong(at..at + 7, why).hint(CONFLICT))

@@ -21,7 +21,9 @@ impl Lock {
                 left.entry(name).or_default().push(set);
             }
         }
-        let line = |what: &str, (name, sets): (&str, Vec<&str>)| format!("{what}: {name} ({})", some(&sets));
+        let line = |what: &str, (name, sets): (&str, Vec<&str>)| {
+            format!("{what}: {name} ({})", some(&sets))
+        };
         let lacking = lacking.into_iter().map(|entry| line("asked for, but not locked", entry));
         let left = left.into_iter().map(|entry| line("locked, but not asked for", entry));
         lacking.chain(left).chain(self.numberless(requests)).collect()
@@ -31,14 +33,18 @@ impl Lock {
         let users = requests.users.iter().filter(|name| !self.ids.users.contains_key(*name));
         let groups = requests.groups.iter().filter(|name| !self.ids.groups.contains_key(*name));
         let users = users.map(|name| format!("no number is locked for the user {name}"));
-        users.chain(groups.map(|name| format!("no number is locked for the group {name}"))).collect()
+        users
+            .chain(groups.map(|name| format!("no number is locked for the group {name}")))
+            .collect()
     }
 }
 
 /// The first names of a list, and how many more there are.
 fn some(names: &[&str]) -> String {
     match names {
-        [first, second, _, _, rest @ ..] => format!("{first}, {second} and {} more", rest.len() + 2),
+        [first, second, _, _, rest @ ..] => {
+            format!("{first}, {second} and {} more", rest.len() + 2)
+        }
         few => few.join(", "),
     }
 }

@@ -11,7 +11,7 @@ use crate::spec::{Architecture, Role, Server, Spec, TreeFile};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -34,13 +34,24 @@ pub struct ConfigFile {
 
 /// What a path of the configuration layer is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// A file.
+    #[serde(serialize_with = "readable")]
     Bytes(Vec<u8>),
     /// A symbolic link to this.
     Symlink(String),
     /// A folder that must exist though it may be empty.
     Directory,
+}
+
+/// Text as text, so that `plan --json` can be read; else `{"hex": ...}`.
+fn readable<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return serializer.serialize_str(text);
+    }
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.collect_map([("hex", hex)])
 }
 
 impl ConfigFile {

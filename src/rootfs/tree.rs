@@ -96,7 +96,8 @@ impl Tree<'_> {
 /// dpkg's command line; packages are named by their files. The store is synced as
 /// a whole when a step is done, so dpkg need not sync each file.
 fn dpkg<'a>(args: &[&str], debs: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let fixed = ["dpkg", "--root", TARGET, "--force-unsafe-io"];
+    // At the first error, so that its words are the last ones.
+    let fixed = ["dpkg", "--root", TARGET, "--force-unsafe-io", "--abort-after=1"];
     let args = fixed.iter().chain(args).map(|arg| (*arg).to_owned());
     args.chain(debs.map(|name| inside(name).display().to_string())).collect()
 }

@@ -2,7 +2,9 @@
 
 use crate::world::World;
 use imagebuild::exec::Program;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The steps of a build, as they are told.
 const STEPS: &str = "      Making tools: unpack 14 packages
@@ -31,14 +33,22 @@ const TIMES: &str = "        Took TIME  tools
 const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
 const IMAGE: &str = "out/arch1-web1.qcow2\n";
 
-/// Path, time of change and size of everything below a folder but its lock files.
-fn state(folder: &Path) -> Vec<(PathBuf, std::time::SystemTime, u64)> {
-    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap);
+/// Time of change and size of everything below a folder, by path. Left out are the
+/// records of results, whose time may tell when one was last used.
+fn state(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, u64)> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
     let facts = |entry: walkdir::DirEntry| {
         let data = entry.metadata().unwrap();
-        (entry.into_path(), data.modified().unwrap(), data.len())
+        (entry.into_path(), (data.modified().unwrap(), data.len()))
     };
-    entries.map(facts).collect()
+    entries.filter(|entry| entry.file_name() != "object.json").map(facts).collect()
+}
+
+/// Paths that came, went or changed.
+fn changes(before: &BTreeMap<PathBuf, (SystemTime, u64)>, folder: &Path) -> Vec<PathBuf> {
+    let now = state(folder);
+    let paths: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
+    paths.into_iter().filter(|path| before.get(*path) != now.get(*path)).cloned().collect()
 }
 
 #[test]
@@ -55,12 +65,15 @@ fn the_first_build_does_all_and_the_second_nothing() {
     assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}")));
     assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
     assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
-    let before = (state(&world.path("project")), state(&world.path("store/objects")));
+    let (project, store) = (world.path("project"), world.path("store/objects"));
+    let before = (state(&project), state(&store));
     world.server.requests();
     world.cli("arch1 --role web1").stdout(IMAGE).stderr(UNCHANGED).code(0);
     world.bare("arch1 --locked").stdout(IMAGE).stderr(UNCHANGED).code(0);
-    assert_eq!((state(&world.path("project")), state(&world.path("store/objects"))), before);
+    assert_eq!(changes(&before.0, &project), [""; 0].map(PathBuf::from));
+    assert_eq!(changes(&before.1, &store), [""; 0].map(PathBuf::from));
     assert_eq!(world.server.requests(), [""; 0], "no network when nothing is missing");
 }
 
@@ -93,7 +106,8 @@ fn verbose_commands_can_be_pasted() {
     let world = World::locked();
     let said = world.cli("arch1 --verbose").run();
     assert_eq!(said.code, 0);
-    let tools = "grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt2)/grub' -o /out/core.img ";
+    let tools =
+        "grub-mkimage -O i386-pc -d /usr/lib/grub/i386-pc -p '(,gpt2)/grub' -o /out/core.img ";
     assert!(said.stderr.contains(&format!("           + {tools}")), "{}", said.stderr);
     // What is left when the words of progress are taken away is a shell script.
     let verbs = ["Fetched", "Making", "Writing", "Took"];
@@ -104,7 +118,9 @@ fn verbose_commands_can_be_pasted() {
     let checked = Program::new("/bin/sh").arg("-n").stdin(script.clone()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&checked.stderr), "", "{script}");
     let once = world.cli("arch1 -q -v").run();
-    assert!(once.stderr.starts_with("error: the argument '--quiet' cannot be used with '--verbose'"));
+    assert!(
+        once.stderr.starts_with("error: the argument '--quiet' cannot be used with '--verbose'")
+    );
 }
 
 #[test]
@@ -160,7 +176,8 @@ fn two_builds_at_once_share_the_work() {
         assert_eq!(both.matches(step).count(), 1, "{step}:\n{both}");
     }
     assert!(both.contains("     Waiting for another build that makes the same step\n"), "{both}");
-    let image = |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
+    let image =
+        |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
     assert!(image("one") == image("two"));
 }
 
@@ -178,4 +195,29 @@ fn a_step_that_fails_is_named_with_the_words_of_its_program() {
     assert_eq!((said.stdout.as_str(), said.code, lines.len()), ("", 1, 3));
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert_eq!(world.list("project/out"), [""; 0]);
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing_half_made() {
+    if !crate::disk::can_mount() {
+        return;
+    }
+    let world = World::locked();
+    world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"11M\"");
+    // The shell's process becomes imagebuild; the last step before this one is done
+    // when its folder is there.
+    let wait = "export PATH=/usr/bin:/bin
+        me=$$
+        (while [ -z \"$(ls $IMAGEBUILD_STORE/tmp)\" ] || ! grep -q esp $HOME/said; do sleep 0.1; done; sleep 1; kill -INT $me) >/dev/null 2>&1 &
+        exec 2>$HOME/said";
+    let said = world.cli("arch1").mounts(wait).run();
+    let stderr = world.read("said");
+    assert_eq!((said.stdout.as_str(), said.code), ("", 130), "{stderr}");
+    assert!(stderr.ends_with("error: interrupted; finished steps are kept\n"), "{stderr}");
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+    assert_eq!(world.list("project/out"), [""; 0]);
+    world.change("project/images/arch1.toml", "state = \"11M\"", "state = \"4M\"");
+    let again = world.cli("arch1").run();
+    assert_eq!((again.stdout.as_str(), again.code), (IMAGE, 0), "{}", again.text());
+    assert!(!again.stderr.contains("Making tools"), "{}", again.stderr);
 }

@@ -31,6 +31,9 @@ const EMPTY: [&str; 15] = [
     "seabios",
 ];
 
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\n";
+const GROUP: &str = "root:x:0:\n";
+
 /// What each program of the closure does here.
 const TOOL: &str = r#"#!/bin/sh -e
 for word; do case $word in /out/*) out=$word ;; *k) size=$word ;; esac; done
@@ -39,25 +42,32 @@ grub-mkimage) printf '%2000s' grub >"$out" ;;
 mkfs.erofs) printf '%4096s' layer >"$out" ;;
 mke2fs)
     if [ "$size" = 13312k ]; then echo "mke2fs: 13 is an unlucky number" >&2; exit 1; fi
+    if [ "$size" = 11264k ]; then sleep 60; fi
     truncate -s "${size%k}K" "$out" ;;
 mkfs.fat) printf '%4096s' fat >"$out" ;;
 mcopy) cat "$3" >>"$2" ;;
 dpkg-deb)
     mkdir -p "$3/etc"
-    echo root:x:0:0::/root:/bin/sh >"$3/etc/passwd"
-    echo root:x:0: >"$3/etc/group" ;;
+    cp /etc/passwd /etc/group /etc/shadow /etc/gshadow "$3/etc" ;;
 busybox) echo sh ;;
 esac
 "#;
 const TOOLS: [&str; 9] = [
-    "busybox", "depmod", "dpkg", "dpkg-deb", "grub-mkimage", "mcopy", "mkfs.erofs", "mkfs.fat",
+    "busybox",
+    "depmod",
+    "dpkg",
+    "dpkg-deb",
+    "grub-mkimage",
+    "mcopy",
+    "mkfs.erofs",
+    "mkfs.fat",
     "mmd",
 ];
 /// Programs of the host that the script, or imagebuild, calls.
-const HOST: [&str; 6] = ["cat", "cp", "mkdir", "rm", "sh", "truncate"];
+const HOST: [&str; 7] = ["cat", "cp", "mkdir", "rm", "sh", "sleep", "truncate"];
 
 /// A file: path, mode and content.
-type Entry = (String, u32, Vec<u8>);
+pub(crate) type Entry = (String, u32, Vec<u8>);
 
 /// Adds the closure and a kernel to an archive; gives the names of all packages.
 pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
@@ -69,8 +79,10 @@ pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
         archive.add_deb("trixie", &control, &deb(&control, files));
     };
     add("base-files\nVersion: 13; Essential: yes", base());
-    let master = |name: &str| (format!("usr/share/base-passwd/{name}.master"), 0o644, vec![]);
-    add("base-passwd\nVersion: 3", &[master("passwd"), master("group")]);
+    let master = |name: &str, text: &str| {
+        (format!("usr/share/base-passwd/{name}.master"), 0o644, text.into())
+    };
+    add("base-passwd\nVersion: 3", &[master("passwd", PASSWD), master("group", GROUP)]);
     let mut boot_img = vec![0; 512];
     boot_img[0x66] = 0xeb;
     boot_img[510..].copy_from_slice(&[0x55, 0xaa]);
@@ -88,6 +100,7 @@ pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
 
 /// A `.deb`, not compressed, because that is fastest.
 pub(crate) fn deb(control: &str, files: &[Entry]) -> Vec<u8> {
+    let control = format!("{control}Maintainer: x\nDescription: x\n");
     deb_with(&[("control".to_owned(), 0o644, control.into())], files)
 }
 
@@ -99,13 +112,16 @@ pub(crate) fn deb_with(control: &[Entry], files: &[Entry]) -> Vec<u8> {
 
 fn tarball(files: &[Entry]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    for (path, mode, content) in files {
+    for (path, mode, content) in &with_folders(files) {
         let mut header = tar::Header::new_gnu();
         header.set_mode(*mode);
         header.set_mtime(1_700_000_000);
         header.set_uid(0);
         header.set_gid(0);
         header.set_size(content.len() as u64);
+        if path.ends_with('/') {
+            header.set_entry_type(tar::EntryType::Directory);
+        }
         match path.strip_suffix("->") {
             Some(path) => {
                 header.set_entry_type(tar::EntryType::Symlink);
@@ -119,6 +135,23 @@ fn tarball(files: &[Entry]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// The files, each after the folders above it: dpkg makes none by itself.
+fn with_folders(files: &[Entry]) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::new();
+    for file in files {
+        for (end, _) in file.0.match_indices('/') {
+            let folder = &file.0[..=end];
+            if !all.iter().any(|(there, ..)| there == folder) {
+                all.push((folder.to_owned(), 0o755, Vec::new()));
+            }
+        }
+        if !file.0.ends_with('/') {
+            all.push(file.clone());
+        }
+    }
+    all
+}
+
 /// Links of the merged /usr, and the host's C library and shell.
 fn base() -> &'static [Entry] {
     static BASE: OnceLock<Vec<Entry>> = OnceLock::new();
@@ -129,6 +162,12 @@ fn base() -> &'static [Entry] {
             ("lib->".to_owned(), 0o777, b"usr/lib".to_vec()),
             ("lib64->".to_owned(), 0o777, b"usr/lib64".to_vec()),
             ("etc/os-release".to_owned(), 0o644, b"ID=fixture\n".to_vec()),
+            ("etc/passwd".to_owned(), 0o644, PASSWD.into()),
+            ("etc/group".to_owned(), 0o644, GROUP.into()),
+            ("etc/shadow".to_owned(), 0o640, b"root:*:19000:0:99999:7:::\n".to_vec()),
+            ("etc/gshadow".to_owned(), 0o640, b"root:*::\n".to_vec()),
+            ("var/lib/dpkg/info/".to_owned(), 0o755, Vec::new()),
+            ("var/lib/dpkg/updates/".to_owned(), 0o755, Vec::new()),
         ];
         let programs: Vec<String> = HOST.iter().map(|name| format!("usr/bin/{name}")).collect();
         files.extend(from_host(programs.iter().map(String::as_str)));
@@ -141,7 +180,8 @@ pub(crate) fn from_host<'a>(programs: impl Iterator<Item = &'a str>) -> Vec<Entr
     let mut files: Vec<Entry> = Vec::new();
     let mut add = |path: &Path| {
         let inside = path.strip_prefix("/").unwrap();
-        let usr = if inside.starts_with("usr") { inside.into() } else { Path::new("usr").join(inside) };
+        let usr =
+            if inside.starts_with("usr") { inside.into() } else { Path::new("usr").join(inside) };
         let name = usr.to_str().unwrap().to_owned();
         if !files.iter().any(|(there, ..)| *there == name) {
             files.push((name, 0o755, std::fs::read(path).unwrap()));
@@ -159,7 +199,8 @@ fn shared_objects(program: &Path) -> Vec<PathBuf> {
     let loader = Program::new("/lib64/ld-linux-x86-64.so.2").arg("--list").arg(program);
     let listed = loader.output().unwrap().stdout;
     let listed = String::from_utf8_lossy(&listed).into_owned();
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
     listed.lines().filter_map(path).collect()
 }
 

@@ -90,7 +90,7 @@ fn a_folder_without_a_project_uses_the_built_in_one() {
     world.bare("plan arch4 --role web1 --locked").stdout(&said.stdout).code(0);
 
     // A site.toml alone changes the built-in project.
-    world.put("project/site.toml", "domain = \"example.net\"\n");
+    world.put("project/site.toml", "version = \"7\"\n");
     let site = world.bare("plan arch4 --role web1 --locked").run();
     assert_eq!((site.stderr.as_str(), site.code), ("", 0));
     assert_ne!(site.stdout, said.stdout);
@@ -111,13 +111,15 @@ fn the_project_may_be_elsewhere() {
     world
         .bare("plan arch1 --project project")
         .dir(&elsewhere)
-        .stderr("error: invalid type: integer `7`, expected a string
+        .stderr(
+            "error: invalid type: integer `7`, expected a string
  --> roles/base.toml:1:15
   |
 1 | description = 7
   |               ^
 hint: the built-in files show the form of every key of roles/base.toml
-")
+",
+        )
         .code(2);
     world
         .bare("plan arch1 --project nowhere")

@@ -8,7 +8,8 @@ use imagebuild::exec::Program;
 
 const DISK_FULL: &str = "hint: the disk is full: free some space, or use another disk (`--store DIR` for the store, `--out DIR` for images), and run the same command again; finished steps are kept\n";
 
-fn can_mount() -> bool {
+/// Whether a run may have mounts of its own; says so if not.
+pub(crate) fn can_mount() -> bool {
     let user = if nix::unistd::geteuid().is_root() { None } else { Some("-r") };
     let unshare = Program::new("/usr/bin/unshare").args(user);
     let tried = unshare.args(["-m", "/bin/sh", "-c", "mount -t tmpfs none /tmp"]).output();
@@ -116,9 +117,7 @@ fn the_disk_for_images_is_full() {
     assert_eq!(said.stdout, "exit code 1\nagain\nfull/arch1-web1.qcow2\n", "{}", said.text());
     assert_eq!(
         said.stderr,
-        format!(
-            "error: cannot write full/arch1-web1.qcow2: No space left on device\n{DISK_FULL}"
-        )
+        format!("error: cannot write full/arch1-web1.qcow2: No space left on device\n{DISK_FULL}")
     );
     assert_eq!(said.code, 0);
 }

@@ -120,9 +120,10 @@ impl Cli {
     }
 
     fn normal(&self, text: &str) -> String {
-        let named = self.names.iter().fold(text.to_owned(), |text, (long, name)| {
-            text.replace(long.as_str(), name)
-        });
+        let named = self
+            .names
+            .iter()
+            .fold(text.to_owned(), |text, (long, name)| text.replace(long.as_str(), name));
         named.split_inclusive('\n').map(timeless).collect()
     }
 }

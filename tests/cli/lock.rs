@@ -43,7 +43,10 @@ fn updates_of_one_package_and_of_all() {
     newer(&mut world);
     let read = READ.replace("22", "23");
     let locked = "      Locked 21 packages in imagebuild.lock\n";
-    world.cli("lock").stderr(&format!("{read}   Unchanged imagebuild.lock is up to date\n")).code(0);
+    world
+        .cli("lock")
+        .stderr(&format!("{read}   Unchanged imagebuild.lock is up to date\n"))
+        .code(0);
     assert_eq!(world.read(LOCK), old);
     let kmod = "     Locking kmod 1 -> 1+deb13u1 (security)\n";
     world.cli("lock --update kmod").stderr(&format!("{read}{kmod}{locked}")).code(0);
@@ -71,16 +74,25 @@ fn a_role_that_asks_for_more() {
     let mut world = World::locked();
     world.archive.add("trixie", "nginx 1.26");
     world.archive.publish();
-    world.change("project/roles/base.toml", &format!("[\"{KERNEL}\""), &format!("[\"{KERNEL}\", \"nginx\""));
-    let hint = "hint: run `imagebuild lock` and look at what it changes, or leave `--locked` away\n";
-    let stale = format!("error: imagebuild.lock does not fit the spec\n  asked for, but not locked: nginx (arch1/web1)\n{hint}");
+    world.change(
+        "project/roles/base.toml",
+        &format!("[\"{KERNEL}\""),
+        &format!("[\"{KERNEL}\", \"nginx\""),
+    );
+    let hint =
+        "hint: run `imagebuild lock` and look at what it changes, or leave `--locked` away\n";
+    let stale = format!(
+        "error: imagebuild.lock does not fit the spec\n  asked for, but not locked: nginx (arch1/web1)\n{hint}"
+    );
     let old = world.read(LOCK);
     world.cli("arch1 --locked").stderr(&stale).code(2);
     world.cli("plan arch1 --locked").stderr(&stale).code(2);
     assert_eq!(world.read(LOCK), old);
     world
         .cli("lock")
-        .stderr(&format!("{READ}     Locking nginx 1.26 (new)\n      Locked 22 packages in imagebuild.lock\n"))
+        .stderr(&format!(
+            "{READ}     Locking nginx 1.26 (new)\n      Locked 22 packages in imagebuild.lock\n"
+        ))
         .code(0);
     world.cli("plan arch1 --locked").run();
     world
@@ -95,7 +107,7 @@ fn a_role_that_asks_for_what_is_not() {
     world.change("project/roles/base.toml", KERNEL, "linux-image-clout-amd64");
     world
         .cli("lock --quiet")
-        .stderr(&format!("error: the set arch1/web1: there is no package `linux-image-clout-amd64`\nhint: did you mean `{KERNEL}`? (or `linux-image-6.12.1-cloud-amd64`)\n"))
+        .stderr(&format!("error: the set arch1/web1: there is no package `linux-image-clout-amd64`\n  roles/base.toml asks for linux-image-clout-amd64\nhint: did you mean `{KERNEL}`? (or `linux-image-6.12.1-cloud-amd64`)\n"))
         .code(2);
 }
 
@@ -167,7 +179,8 @@ fn a_locked_file_that_left_the_mirror() {
     world.archive.remove(Path::new("debian/pool/main/kmod_1_amd64.deb"));
     world.archive.forget("trixie", "kmod");
     newer(&mut world);
-    let hint = "hint: run `imagebuild lock` and look at what it changes, or leave `--locked` away\n";
+    let hint =
+        "hint: run `imagebuild lock` and look at what it changes, or leave `--locked` away\n";
     world
         .cli("arch1 --quiet --locked")
         .stderr(&format!("error: no archive has these locked packages any more: kmod\n{hint}"))
@@ -205,7 +218,9 @@ fn a_version_that_left_the_mirror_comes_from_the_snapshots() {
     let bytes = std::fs::read(world.archive.root().join(deb)).unwrap();
     world.archive.remove(deb);
     let stamp = imagebuild::lock::date::snapshot(world.archive.now - 3600 + 6 * 3600);
-    world.archive.put(Path::new(&format!("snapshot/debian/{stamp}/pool/main/kmod_1_amd64.deb")), &bytes);
+    world
+        .archive
+        .put(Path::new(&format!("snapshot/debian/{stamp}/pool/main/kmod_1_amd64.deb")), &bytes);
     let mirror = world.server.url();
     let line = format!(
         "arch1 --quiet --locked --mirror {mirror}/debian --snapshot-mirror {mirror}/snapshot"

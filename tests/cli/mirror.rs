@@ -43,10 +43,7 @@ fn no_such_mirror() {
         .stderr("error: `ftp://127.0.0.1/debian` cannot be used as a mirror\nhint: a mirror is an http://, https:// or file:/// URL, such as http://ftp.debian.org/debian\n")
         .code(2);
     let nowhere = "error: cannot fetch dists/trixie/InRelease from file:///nowhere/debian: there is no such file\n";
-    world
-        .bare("lock --mirror file:///nowhere/debian")
-        .stderr(&format!("{nowhere}{LATER}"))
-        .code(3);
+    world.bare("lock --mirror file:///nowhere/debian").stderr(&format!("{nowhere}{LATER}")).code(3);
 }
 
 #[test]
@@ -96,8 +93,10 @@ fn trouble(fault: Fault, why: Option<&str>) {
     let cli = world.cli("arch1 --quiet");
     let Some(why) = why else { return cli.stdout("out/arch1-web1.qcow2\n").code(0) };
     let why = why.replace("SIZE", &half.to_string());
-    cli.stderr(&format!("error: cannot fetch {file} from MIRROR/debian: {why} (4 attempts)\n{LATER}"))
-        .code(3);
+    cli.stderr(&format!(
+        "error: cannot fetch {file} from MIRROR/debian: {why} (4 attempts)\n{LATER}"
+    ))
+    .code(3);
     assert!(world.list("store/pool").iter().all(|name| name.ends_with(".deb")));
 }
 
@@ -168,4 +167,14 @@ fn an_index_that_is_not_the_signed_one() {
         .stderr("error: MIRROR/debian/dists/trixie/main/binary-amd64/Packages.xz is not the file that the signed InRelease names: its SHA-256 differs\nhint: the mirror is being updated, or something on the way changes files: try again in some minutes, or name another mirror with `--mirror URL`\n")
         .code(3);
     assert_eq!(world.list("store/indexes").len(), 0);
+}
+
+#[test]
+fn waiting_is_told() {
+    let world = World::locked();
+    world.server.plant("kmod_1_amd64.deb", Fault::Status(503, 1));
+    let said = world.cli("arch1").run();
+    let waiting = "     Waiting for pool/main/kmod_1_amd64.deb: the server answered 503 Service Unavailable; attempt 2 of 4 follows\n";
+    assert!(said.stderr.starts_with(waiting), "{}", said.text());
+    assert_eq!(said.code, 0);
 }

@@ -38,11 +38,7 @@ fn of_the_servers_of_architecture_4() {
 
 #[test]
 fn as_json() {
-    let mut world = World::new();
-    // Fixed packages: only what this golden is about.
-    world.change("project/images/arch1.toml", "title", "# the golden's\ntitle");
-    world.archive.now = 1_800_000_000.max(world.archive.now);
-    world.cli("lock --quiet").code(0);
+    let world = World::locked();
     let said = world.bare("plan arch1 --json --locked").run();
     assert_eq!((said.stderr.as_str(), said.code), ("", 0));
     let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();

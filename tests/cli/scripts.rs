@@ -1,1 +1,71 @@
-//! 
+//! Maintainer scripts that fail, run by a real dpkg: the host's, which only Debian and
+//! its kin have; elsewhere these tests say so and do nothing.
+
+use crate::closure::{self, Entry};
+use crate::world::World;
+use std::path::Path;
+
+/// dpkg, and the programs that it insists on.
+const DPKG: [&str; 9] = [
+    "usr/bin/dpkg",
+    "usr/bin/dpkg-deb",
+    "usr/bin/dpkg-split",
+    "usr/bin/diff",
+    "usr/bin/rm",
+    "usr/bin/sh",
+    "usr/bin/tar",
+    "usr/sbin/ldconfig",
+    "usr/sbin/start-stop-daemon",
+];
+
+/// A world with a real dpkg, in which the server also has the package `site`.
+fn with_site(scripts: &[(&str, &str)], fields: &str) -> Option<World> {
+    if !DPKG.iter().all(|program| Path::new("/").join(program).exists()) {
+        eprintln!("skipped: this host has no dpkg");
+        return None;
+    }
+    let mut world = World::new();
+    let openssl = "Package: openssl\nVersion: 2\nArchitecture: amd64\n";
+    let programs = closure::from_host(DPKG.into_iter());
+    world.archive.forget("trixie", "openssl");
+    world.archive.add_deb("trixie", openssl, &closure::deb(openssl, &programs));
+    let control = format!("Package: site\nVersion: 1.2\nArchitecture: amd64\n{fields}");
+    let full = format!("{control}Maintainer: x\nDescription: x\n");
+    let mut files: Vec<Entry> = vec![("control".to_owned(), 0o644, full.into())];
+    let script = |(name, text): &(&str, &str)| ((*name).to_owned(), 0o755, (*text).into());
+    files.extend(scripts.iter().map(script));
+    world.archive.add_deb("trixie", &control, &closure::deb_with(&files, &[]));
+    world.archive.publish();
+    world.change("project/roles/base.toml", "cloud-amd64\"", "cloud-amd64\", \"site\"");
+    world.cli("lock --quiet").code(0);
+    Some(world)
+}
+
+#[test]
+fn a_script_that_fails_is_shown_with_its_package() {
+    let script = "#!/bin/sh\necho 'looking for the database'\necho 'there is none' >&2\nexit 3\n";
+    let Some(world) = with_site(&[("postinst", script)], "") else { return };
+    let said = world.cli("arch1 --quiet").run();
+    assert_eq!((said.stdout.as_str(), said.code), ("", 1));
+    let lines: Vec<&str> = said.stderr.lines().collect();
+    assert_eq!(
+        lines[0],
+        "error: packages: the package site cannot be installed: a maintainer script or dpkg itself failed: dpkg failed with exit code 1"
+    );
+    for line in [
+        "  looking for the database",
+        "  there is none",
+        "  dpkg: error processing package site (--configure):",
+    ] {
+        assert!(lines.contains(&line), "{line}\n{}", said.stderr);
+    }
+    assert!(lines.last().unwrap().starts_with("hint: the lines above are its output; a package"));
+    assert_eq!(world.list("store/tmp"), [""; 0]);
+}
+
+#[test]
+fn a_script_has_no_network_and_asks_nobody() {
+    let script = "#!/bin/sh\nread -r answer && exit 1\n[ \"$DEBIAN_FRONTEND\" = noninteractive ] || exit 5\nwhile read -r card; do case $card in *eth*) exit 4 ;; esac; done </proc/net/dev\n";
+    let Some(world) = with_site(&[("postinst", script)], "") else { return };
+    world.cli("arch1 --quiet").stdout("out/arch1-web1.qcow2\n").code(0);
+}

@@ -2,8 +2,8 @@
 //! for images: all below one folder that ends with the test.
 
 use crate::closure;
-use crate::fixture::server::Server;
 use crate::fixture::Archive;
+use crate::fixture::server::Server;
 use crate::harness::{self, Cli};
 use imagebuild::spec::{Spec, Tree};
 use std::collections::BTreeSet;
