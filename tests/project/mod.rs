@@ -106,7 +106,7 @@ impl Project {
         let key = step.key().unwrap();
         plan.steps.push(Planned { key, step });
         self.provide_key(&plan, key);
-        let scratch = Scratch::new_in(&self.store.root().join("tmp"));
+        let scratch = Scratch::new_in(&std::env::temp_dir());
         let old = self.store.root();
         std::fs::create_dir(scratch.path().join("objects")).unwrap();
         for name in ["pool".to_owned(), "indexes".to_owned(), format!("objects/{key}")] {

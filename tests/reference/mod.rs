@@ -53,7 +53,7 @@ pub(crate) struct Reference {
 impl Reference {
     /// Makes the tree of a server of arch4.
     pub(crate) fn make(project: &Project, server: &str, tools: &Path) -> Reference {
-        let folder = Scratch::new_in(&project.store.root().join("tmp"));
+        let folder = Scratch::new_in(&std::env::temp_dir());
         let tree = folder.path().join("tree");
         let repository = tree.join(REPOSITORY);
         std::fs::create_dir_all(&repository).unwrap();
