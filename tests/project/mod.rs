@@ -116,6 +116,23 @@ impl Project {
         (Project { store, ..self }, scratch)
     }
 
+    /// An empty store that has these sets in its pool: hard links, as the pool holds
+    /// only files that were checked against the lock.
+    pub(crate) fn empty_store(&self, folder: &Path, sets: &[&str]) {
+        self.fetch(sets);
+        std::fs::create_dir_all(folder.join("pool")).unwrap();
+        for set in sets {
+            for package in self.lock.set(set).unwrap() {
+                let file = format!("pool/{}.deb", package.sha256);
+                let (from, to) = (self.store.root().join(&file), folder.join(&file));
+                if !to.exists() {
+                    let copied = || std::fs::copy(&from, &to).map(drop);
+                    std::fs::hard_link(&from, &to).or_else(|_| copied()).unwrap();
+                }
+            }
+        }
+    }
+
     fn provide_key(&self, plan: &Plan, key: Key) -> Object {
         Build::new(&self.store, plan).provide(key).unwrap_or_else(|error| panic!("{error}"))
     }
