@@ -24,7 +24,7 @@ const SERVERS: [&str; 2] = ["web1", "database1"];
 struct Surroundings {
     store: PathBuf,
     out: PathBuf,
-    /// Where it is started; has an imagebuild.lock, or is the project itself.
+    /// Where it is started: the project, or a copy of it.
     dir: PathBuf,
     umask: &'static str,
     env: &'static [(&'static str, &'static str)],
@@ -85,8 +85,7 @@ fn two_builds_are_the_same_bytes() {
         let sets = ["arch4/web1", "arch4/database1", "tools/build"];
         project.empty_store(&surroundings.store, &sets);
     }
-    let lock = project::folder().join("imagebuild.lock");
-    std::fs::copy(lock, other.dir.join("imagebuild.lock")).unwrap();
+    copy_project(&other.dir);
     std::thread::scope(|scope| {
         for surroundings in [&plain, &other] {
             scope.spawn(move || {
@@ -105,6 +104,21 @@ fn two_builds_are_the_same_bytes() {
             same_bytes(&plain.out.join(&file), &other.out.join(&file));
         }
         planted_differences_are_named(&plan, &plain.store, &other.store);
+    }
+}
+
+/// Copies the project's own files, with the modes that the umask gives them.
+fn copy_project(to: &Path) {
+    for name in ["images", "roles", "overlays", "imagebuild.lock"] {
+        for entry in walkdir::WalkDir::new(project::folder().join(name)) {
+            let entry = entry.unwrap();
+            let target = to.join(entry.path().strip_prefix(project::folder()).unwrap());
+            if entry.file_type().is_dir() {
+                std::fs::create_dir_all(&target).unwrap();
+            } else {
+                std::fs::copy(entry.path(), &target).unwrap();
+            }
+        }
     }
 }
 
