@@ -30,7 +30,11 @@ impl Site {
     /// A build that writes down its process number first.
     fn build(&self) -> Output {
         Program::new("/bin/sh")
-            .args(["-e", "-c", "pid=$1; shift; echo $$ >$pid.aside; mv $pid.aside $pid; exec \"$@\""])
+            .args([
+                "-e",
+                "-c",
+                "pid=$1; shift; echo $$ >$pid.aside; mv $pid.aside $pid; exec \"$@\"",
+            ])
             .env("PATH", "/usr/bin:/bin")
             .arg("sh")
             .arg(self.at("pid"))
@@ -89,7 +93,7 @@ fn a_signal_in_the_middle_of_dpkg_leaves_nothing() {
         assert_eq!(site.left_in_tmp(), Vec::<PathBuf>::new(), "{signal}");
     }
     assert_eq!(site.interrupt(Signal::SIGKILL).code, 128 + 9);
-    assert_eq!(site.left_in_tmp(), [site.aside.clone()], "nobody could clean up");
+    assert_eq!(site.left_in_tmp(), std::slice::from_ref(&site.aside), "nobody could clean up");
     let objects = site.at("store/objects").join(packages.to_string());
     assert!(!objects.exists(), "half a result is visible");
 

@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-mod project;
 #[path = "reference/compare.rs"]
 mod compare;
+mod project;
 
 use imagebuild::exec::Program;
 use imagebuild::fs::{Sha256Digest, digest_file};

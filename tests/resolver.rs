@@ -127,10 +127,13 @@ fn apts_choices(
     essential: &[String],
 ) -> BTreeMap<String, Versions> {
     let conf = [("APT_CONFIG", "/apt/apt.conf")];
-    let prepare = "mkdir -p /tmp/state/lists/partial /tmp/cache/archives/partial; apt-get -q update";
-    let mut sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), 0)
-        .bind(apt, "/apt")
-        .program(["sh", "-e", "-c", prepare], &conf, true);
+    let prepare =
+        "mkdir -p /tmp/state/lists/partial /tmp/cache/archives/partial; apt-get -q update";
+    let mut sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), 0).bind(apt, "/apt").program(
+        ["sh", "-e", "-c", prepare],
+        &conf,
+        true,
+    );
     for set in sets.values() {
         let mut names: Vec<&str> = Vec::new();
         for request in &set.requests {

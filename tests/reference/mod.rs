@@ -124,9 +124,9 @@ fn write_configuration(apt: &Path) {
 
 fn ids_and_epoch(project: &Project, server: &str) -> (Ids, u64) {
     let plan = project.plan(server);
-    let found = plan.steps.into_iter().find_map(|planned| match planned.step {
-        Step::Packages { ids, epoch, .. } => Some((ids, epoch)),
-        _ => None,
+    let found = plan.steps.into_iter().find_map(|planned| {
+        let Step::Packages { ids, epoch, .. } = planned.step else { return None };
+        Some((ids, epoch))
     });
     found.unwrap()
 }
