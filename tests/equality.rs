@@ -51,12 +51,10 @@ fn planted_changes_are_seen(ours: &[ListedFile], theirs: &[ListedFile]) {
     let file = find(&|file| matches!(&file.kind, FileKind::File { size: 1.., .. }));
     let link = find(&|file| matches!(&file.kind, FileKind::Symlink { .. }));
     let folder = find(&|file| file.kind == FileKind::Directory);
-    let hard = |file: &ListedFile| match &file.kind {
-        FileKind::File { hard_link, .. } => hard_link.is_some(),
-        _ => false,
-    };
+    let hard = |file: &ListedFile| matches!(&file.kind, FileKind::File { hard_link: Some(_), .. });
     let hard = find(&hard);
-    let changes: [(usize, fn(&mut ListedFile)); 8] = [
+    type Change = (usize, fn(&mut ListedFile));
+    let changes: [Change; 8] = [
         (file, |file| {
             let FileKind::File { sha256, .. } = &mut file.kind else { unreachable!() };
             *sha256 = imagebuild::fs::Sha256Digest::of("another byte");
@@ -95,7 +93,9 @@ fn dpkg_and_apt_are_content(tree: &Path, tools: &Path) {
     let commands = ["dpkg --root=/target --verify", "dpkg --root=/target --audit", apt];
     let said = ["", "", "Reading package lists...\nBuilding dependency tree...\n"];
     for (command, said) in commands.into_iter().zip(said) {
-        let script = format!("mkdir -p /tmp/state/lists/partial /tmp/cache /tmp/etc/sources.list.d /tmp/etc/preferences.d; touch /tmp/etc/sources.list; {command}");
+        let script = format!(
+            "mkdir -p /tmp/state/lists/partial /tmp/cache /tmp/etc/sources.list.d /tmp/etc/preferences.d; touch /tmp/etc/sources.list; {command}"
+        );
         let sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), 0)
             .bind(tree, "/target")
             .program(["sh", "-c", &script], &[], false);

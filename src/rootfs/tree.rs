@@ -51,9 +51,11 @@ impl Tree<'_> {
         let order = self.order();
         let sandbox = self.sandbox(&tree);
         let sandbox = prepare(sandbox, self, &order.bootstrap);
+        let sandbox = database_into_memory(sandbox);
         let sandbox = self.dpkg_bootstrap(sandbox, &order);
         let sandbox = use_locked_ids(sandbox, self.debs, self.ids);
         let sandbox = self.dpkg_rounds(sandbox, &order);
+        let sandbox = database_onto_disk(sandbox);
         finish(sandbox, aside)?.execute().map_err(explain_failure)?;
         write_folders(aside)?;
         check_ids(&tree, self.ids)
@@ -133,6 +135,27 @@ pub fn prepare(mut sandbox: Sandbox, tree: &Tree<'_>, bootstrap: &[String]) -> S
         }
     }
     sandbox
+}
+
+/// dpkg syncs its database some twenty times a package, whatever it is told; in memory
+/// that costs nothing, and a build that is cut off starts anew anyway.
+fn database_into_memory(sandbox: Sandbox) -> Sandbox {
+    let database = format!("{TARGET}/var/lib/dpkg");
+    sandbox
+        .run(["cp", "-a", &database, "/run/dpkg"])
+        .op(Op::Cover { folder: database.clone().into() })
+        .run(["cp", "-a", "/run/dpkg/.", &database])
+}
+
+/// Undoes [`database_into_memory`].
+fn database_onto_disk(sandbox: Sandbox) -> Sandbox {
+    let database = format!("{TARGET}/var/lib/dpkg");
+    sandbox
+        .run(["rm", "-r", "/run/dpkg"])
+        .run(["cp", "-a", &database, "/run/dpkg"])
+        .op(Op::Uncover { folder: database.clone().into() })
+        .run(["rm", "-r", &database])
+        .run(["cp", "-a", "/run/dpkg", &database])
 }
 
 /// From here on adduser takes its numbers from the lock.

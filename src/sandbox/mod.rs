@@ -9,6 +9,7 @@
 mod child;
 mod ids;
 mod listing;
+mod mounts;
 mod ops;
 mod sort;
 

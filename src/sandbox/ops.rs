@@ -1,7 +1,7 @@
 //! File operations that a sandbox's root does in-process: on files whose owners
 //! are subordinate ids, which the user himself may not touch.
 
-use super::child::{prepare_chroot, release_chroot};
+use super::mounts::{cover, prepare_chroot, release_chroot, uncover};
 use super::{listing, sort};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -21,6 +21,16 @@ pub enum Op {
     ReleaseChroot {
         /// The tree.
         tree: PathBuf,
+    },
+    /// Puts an empty file system in memory over a folder.
+    Cover {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Takes it away again, with all that is in it.
+    Uncover {
+        /// The folder.
+        folder: PathBuf,
     },
     /// Unpacks a tar file, with its owners, modes and times.
     UnpackTar {
@@ -91,6 +101,8 @@ impl Op {
             Op::FindSecrets { .. } => Ok(()),
             Op::PrepareChroot { tree } => prepare_chroot(tree),
             Op::ReleaseChroot { tree } => release_chroot(tree),
+            Op::Cover { folder } => cover(folder),
+            Op::Uncover { folder } => uncover(folder),
             Op::UnpackTar { tar, into } => unpack_tar(tar, into),
             Op::Write { path, text, mode } => write(path, text, *mode),
             Op::Remove { path } => remove(path),

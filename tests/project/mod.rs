@@ -106,7 +106,7 @@ impl Project {
         let key = step.key().unwrap();
         plan.steps.push(Planned { key, step });
         self.provide_key(&plan, key);
-        let scratch = Scratch::new_in(&self.store.root().join("tmp"));
+        let scratch = Scratch::new_in(&std::env::temp_dir());
         let old = self.store.root();
         std::fs::create_dir(scratch.path().join("objects")).unwrap();
         for name in ["pool".to_owned(), "indexes".to_owned(), format!("objects/{key}")] {
@@ -114,6 +114,23 @@ impl Project {
         }
         let store = Store::open(scratch.path()).unwrap();
         (Project { store, ..self }, scratch)
+    }
+
+    /// An empty store that has these sets in its pool: hard links, as the pool holds
+    /// only files that were checked against the lock.
+    pub(crate) fn empty_store(&self, folder: &Path, sets: &[&str]) {
+        self.fetch(sets);
+        std::fs::create_dir_all(folder.join("pool")).unwrap();
+        for set in sets {
+            for package in self.lock.set(set).unwrap() {
+                let file = format!("pool/{}.deb", package.sha256);
+                let (from, to) = (self.store.root().join(&file), folder.join(&file));
+                if !to.exists() {
+                    let copied = || std::fs::copy(&from, &to).map(drop);
+                    std::fs::hard_link(&from, &to).or_else(|_| copied()).unwrap();
+                }
+            }
+        }
     }
 
     fn provide_key(&self, plan: &Plan, key: Key) -> Object {

@@ -1,5 +1,7 @@
 //! Compares two listed trees, file by file, and says how they differ.
 
+#![allow(dead_code, reason = "every test uses a part of it")]
+
 use imagebuild::sandbox::{FileKind, ListedFile, Root, Sandbox};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -53,7 +53,7 @@ pub(crate) struct Reference {
 impl Reference {
     /// Makes the tree of a server of arch4.
     pub(crate) fn make(project: &Project, server: &str, tools: &Path) -> Reference {
-        let folder = Scratch::new_in(&project.store.root().join("tmp"));
+        let folder = Scratch::new_in(&std::env::temp_dir());
         let tree = folder.path().join("tree");
         let repository = tree.join(REPOSITORY);
         std::fs::create_dir_all(&repository).unwrap();
@@ -124,9 +124,9 @@ fn write_configuration(apt: &Path) {
 
 fn ids_and_epoch(project: &Project, server: &str) -> (Ids, u64) {
     let plan = project.plan(server);
-    let found = plan.steps.into_iter().find_map(|planned| match planned.step {
-        Step::Packages { ids, epoch, .. } => Some((ids, epoch)),
-        _ => None,
+    let found = plan.steps.into_iter().find_map(|planned| {
+        let Step::Packages { ids, epoch, .. } = planned.step else { return None };
+        Some((ids, epoch))
     });
     found.unwrap()
 }
