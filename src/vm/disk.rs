@@ -3,7 +3,6 @@
 
 use super::emulator::{Emulator, RUN};
 use crate::error::{Error, Result};
-use crate::fs;
 use crate::sandbox::Sandbox;
 use std::path::{Path, PathBuf};
 
@@ -107,13 +106,26 @@ impl DiskConfig {
         folder: &Path,
         number: usize,
     ) -> Result<Vec<u8>> {
-        let (skip, from) = (format!("skip={}", offset / SECTOR), format!("if={}", inside(number)));
-        let to = format!("of={RUN}/sector");
-        let argv = ["qemu-img", "dd", "-f", "qcow2", "-O", "raw", "bs=512", "count=1", &skip];
-        let argv = argv.into_iter().chain([from.as_str(), to.as_str()]);
-        self.bind(emulator.sandbox(folder), number).run(argv).execute()?;
-        fs::read(&folder.join("sector"))
+        let command = format!("read -v {offset} {SECTOR}");
+        let argv = ["qemu-io", "-f", "qcow2", "-r", "-c", &command, &inside(number)];
+        let outcomes = self.bind(emulator.sandbox(folder), number).run(argv).execute()?;
+        let output = outcomes.first().map_or("", |done| done.output.as_str());
+        let bytes: Vec<u8> = output.lines().flat_map(bytes_of_dump).collect();
+        if bytes.len() as u64 == SECTOR {
+            return Ok(bytes);
+        }
+        Err(Error::build("qemu-io did not read from the disk").detail(output))
     }
+}
+
+/// `00000400:  e2 e1 f5 e0 ...  ....`: sixteen bytes in hexadecimal, then as text.
+fn bytes_of_dump(line: &str) -> Vec<u8> {
+    let Some((offset, rest)) = line.split_once(":  ") else { return Vec::new() };
+    if u64::from_str_radix(offset, 16).is_err() {
+        return Vec::new();
+    }
+    let digits = rest.split_whitespace().take(16);
+    digits.map_while(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
 const SECTOR: u64 = 512;
@@ -125,4 +137,18 @@ pub(super) fn inside(number: usize) -> String {
 
 fn image_inside(number: usize) -> String {
     format!("/run/images/{number}.qcow2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_qemu_ios_dump() {
+        let line = "100000400:  e2 e1 f5 e0 9b 0f f1 09 05 00 00 00 0c 00 20 00  ..............aa";
+        let bytes = bytes_of_dump(line);
+        assert_eq!((bytes.len(), bytes[0], bytes[14]), (16, 0xe2, 0x20));
+        assert!(bytes_of_dump("read 512/512 bytes at offset 1024").is_empty());
+        assert!(bytes_of_dump("512 bytes, 1 ops; 00.00 sec:  1 2").is_empty());
+    }
 }

@@ -4,6 +4,7 @@ use super::config::MachineConfig;
 use super::console::{Alarm, Console, Mark};
 use super::deadline::{Limit, Speed};
 use super::emulator::{Emulator, accelerator};
+use super::folder::RunFolder;
 use super::launch::{self, Launched};
 use super::qmp::Qmp;
 use super::shell::{self, Shell};
@@ -12,7 +13,6 @@ use crate::exec::{self, Output};
 use crate::sandbox::Running;
 use serde_json::json;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// Native time from power-on to the shell's greeting, firmware and boot loader included.
 const BOOT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub struct Machine {
     panics: u32,
     // Dropped before the folder, which QEMU uses until it has ended.
     qemu: Running,
-    _folder: TempDir,
+    _folder: RunFolder,
 }
 
 impl Machine {
@@ -45,10 +45,7 @@ impl Machine {
     /// # Errors
     /// When its disks cannot be made or QEMU does not start.
     pub fn start(emulator: &Emulator, mut config: MachineConfig) -> Result<Machine> {
-        let folder = tempfile::Builder::new()
-            .prefix("imagebuild-vm-")
-            .tempdir()
-            .map_err(|e| Error::build(format!("cannot make a folder for a machine: {e}")))?;
+        let folder = RunFolder::new()?;
         config.credentials.extend(shell::credentials());
         launch::prepare(emulator, &config, folder.path())?;
         let launched = launch::launch(emulator, &config, folder.path());

@@ -11,6 +11,7 @@ mod console;
 mod deadline;
 mod disk;
 mod emulator;
+mod folder;
 mod frames;
 mod launch;
 mod machine;

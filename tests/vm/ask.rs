@@ -79,7 +79,7 @@ impl Guest {
         let asked = self.machine.run("systemctl is-system-running --wait", native(20));
         let said = asked.unwrap_or_else(|e| panic!("{e}")).stdout;
         if said != b"running\n" {
-            let failed = "systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend; journalctl -b -p err --no-pager -n 20; journalctl -b -o short-monotonic -u systemd-networkd -u systemd-networkd-wait-online -u systemd-udevd --no-pager | tail -n 60; networkctl status -a --no-pager -n0; ip addr";
+            let failed = "systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend; journalctl -b -p err --no-pager -n 20";
             let (said, failed) = (String::from_utf8_lossy(&said).into_owned(), self.ask(failed));
             self.check(false, &format!("the system is {}:\n{failed}", said.trim()));
         }
@@ -94,9 +94,18 @@ impl Guest {
         ))
     }
 
+    /// The initramfs has said what it does now: the architecture chooses which.
+    pub(crate) fn gives_up(&self) {
+        self.says_one_of(&["stopped; power the machine off or reset it", "rebooting in "]);
+    }
+
     /// Waits for words on the console of this boot.
     pub(crate) fn says(&self, words: &str) {
-        let said = self.machine.wait_for_console(&[words], native(6));
+        self.says_one_of(&[words]);
+    }
+
+    fn says_one_of(&self, words: &[&str]) {
+        let said = self.machine.wait_for_console(words, native(6));
         let line = said.unwrap_or_else(|e| panic!("{e}"));
         eprintln!("{}: {line}", self.machine.config().name);
     }

@@ -3,7 +3,12 @@
 
 use crate::vm::ask::{Guest, native, start};
 use crate::vm::{build, world};
+use imagebuild::sandbox::{Root, Sandbox};
 use imagebuild::vm::{DiskConfig, Edit};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// EROFS' superblock stands 1024 bytes after the start.
 const SUPERBLOCK: u64 = 1024;
@@ -21,7 +26,7 @@ fn flip_of_superblock(label: &str, layer: &str) {
     guest.says("is corrupted");
     guest.says(&format!("the {layer} layer of slot a is damaged"));
     guest.says("write the image again");
-    guest.says("stopped; power the machine off or reset it");
+    guest.gives_up();
 }
 
 #[test]
@@ -40,29 +45,68 @@ fn a_flip_in_the_configurations_superblock_is_refused() {
 #[test]
 #[ignore = "boots machines"]
 fn a_flip_in_a_configuration_file_is_refused() {
-    let world = world();
-    let raw = world.out.join("raw");
-    build("raw", &raw);
-    let (offset, _) = world.partition("web1", "a-config");
-    let at = find(&raw.join("arch4-web1.raw"), offset, 4 << 20, b"location = /servercheck.txt");
-    std::fs::remove_dir_all(&raw).unwrap();
-    let mut guest = with_flip("file-config", at);
+    let (offset, size) = world().partition("web1", "a-config");
+    let mut bytes = vec![0; size as usize];
+    File::open(raw_web1()).unwrap().read_exact_at(&mut bytes, offset).unwrap();
+    let words = b"location = /servercheck.txt";
+    let at = bytes.windows(words.len()).position(|window| window == words).unwrap();
+    let mut guest = with_flip("file-config", offset + at as u64);
     guest.wait_for_shell();
-    guest.says("is corrupted");
-    let asked = guest.machine.run("systemctl is-system-running --wait", native(20)).unwrap();
-    assert_eq!(String::from_utf8_lossy(&asked.stdout), "degraded\n");
-    guest.expect("systemctl is-failed nginx.service", "failed");
+    // The block holds other small files, too; which units they break is not the point.
     let read = guest.holds("cat /etc/nginx/sites-available/site");
     guest.check(!read, "the damaged file can be read");
+    guest.says("is corrupted");
 }
 
 #[test]
 #[ignore = "boots machines"]
-fn a_flip_in_the_packages_data_is_refused() {
-    let (offset, _) = world().partition("web1", "a-packages");
-    // Half a megabyte in: what boots is spread all over, so some of it is read by all.
-    let guest = with_flip("file-packages", offset + (512 << 10));
+fn a_flip_in_a_packages_file_is_refused() {
+    let mut guest = with_flip("file-packages", place_of("/usr/sbin/nginx"));
+    guest.wait_for_shell();
+    guest.within(native(10), "systemctl show -P Result nginx.service | grep -qv success");
     guest.says("is corrupted");
+    let read = guest.holds("cat /usr/sbin/nginx >/dev/null");
+    guest.check(!read, "the damaged file can be read");
+    guest.ask("! systemctl is-active nginx.service");
+}
+
+/// Else the kernel panics and starts again, for ever, and never says why.
+#[test]
+#[ignore = "boots machines"]
+fn a_flip_in_systemd_is_refused_before_it_runs() {
+    let guest = with_flip("systemd", place_of("/usr/lib/systemd/systemd"));
+    guest.says("is corrupted");
+    guest.says("the layers of slot a cannot be mounted as one root: systemd cannot be read");
+    guest.gives_up();
+    assert!(guest.machine.alarms().is_empty(), "{:?}", guest.machine.alarms());
+}
+
+/// A byte of the disk in the middle of a file of web1's packages.
+fn place_of(path: &str) -> u64 {
+    let (offset, _) = world().partition("web1", "a-packages");
+    let (by_path, by_offset) = (format!("--path={path}"), format!("--offset={offset}"));
+    let outcomes = Sandbox::new(Root::ReadOnly(world().tools.clone()), 0)
+        .bind(raw_web1(), "/run/disk")
+        .run(["dump.erofs", &by_path, &by_offset, "-e", "/run/disk"])
+        .execute()
+        .unwrap();
+    let dump = &outcomes[0].output;
+    // `   0:        0..  133504 |  133504 :  101486592.. 101543936 |   57344`
+    let extent = dump.lines().find_map(|line| line.trim().strip_prefix("0: ")).unwrap();
+    let physical = extent.split(" : ").nth(1).unwrap().split('|').next().unwrap();
+    let (start, end) = physical.split_once("..").unwrap();
+    let [start, end] = [start, end].map(|number| number.trim().parse::<u64>().unwrap());
+    offset + (start + end) / 2
+}
+
+fn raw_web1() -> PathBuf {
+    static RAW: OnceLock<PathBuf> = OnceLock::new();
+    let raw = RAW.get_or_init(|| {
+        let raw = world().out.join("raw");
+        build("web1", "raw", &raw);
+        raw
+    });
+    raw.join("arch4-web1.raw")
 }
 
 #[test]
@@ -73,12 +117,4 @@ fn two_copies_of_the_disk_are_refused() {
     let guest = start(config.second_disk(DiskConfig::of_image(world.image("web1"))));
     guest.says("two disks are copies of this system");
     guest.says("detach one of them and boot again");
-}
-
-fn find(file: &std::path::Path, start: u64, length: usize, words: &[u8]) -> u64 {
-    use std::os::unix::fs::FileExt;
-    let mut bytes = vec![0; length];
-    std::fs::File::open(file).unwrap().read_exact_at(&mut bytes, start).unwrap();
-    let at = bytes.windows(words.len()).position(|window| window == words).unwrap();
-    start + at as u64
 }

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) emulator: Emulator,
     /// Folder with the images.
     pub(crate) out: PathBuf,
+    /// The closure that builds images.
+    pub(crate) tools: PathBuf,
     /// An SSH host key.
     pub(crate) host_key: Vec<u8>,
 }
@@ -39,7 +41,8 @@ pub(crate) fn world() -> &'static World {
         sandbox::use_helper(env!("CARGO_BIN_EXE_imagebuild"));
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
         std::fs::create_dir_all(out.join("logs")).unwrap();
-        build("qcow2", &out);
+        build("web1", "qcow2", &out);
+        build("database1", "qcow2", &out);
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let store = Store::open(&Store::default_root()).unwrap();
         let lock = Lock::read(&project.join("imagebuild.lock")).unwrap();
@@ -47,21 +50,20 @@ pub(crate) fn world() -> &'static World {
         let plan = Plan::of_tools(&lock, TOOLS).unwrap();
         let tools = Build::new(&store, &plan).provide(plan.steps[0].key).unwrap().path("tree");
         let emulator = Emulator::provide(&store, &lock).unwrap();
-        World { emulator, out, host_key: host_key(&tools) }
+        let host_key = host_key(&tools);
+        World { emulator, out, tools, host_key }
     })
 }
 
-/// Builds both kinds of servers, as a user would.
-pub(crate) fn build(format: &str, out: &Path) {
-    for role in ["web1", "database1"] {
-        Program::new(env!("CARGO_BIN_EXE_imagebuild"))
-            .args(["arch4", "--role", role, "--format", format, "--out"])
-            .arg(out)
-            .envs(std::env::vars_os())
-            .dir(env!("CARGO_MANIFEST_DIR"))
-            .run()
-            .unwrap_or_else(|e| panic!("{e}"));
-    }
+/// Builds a server, as a user would.
+pub(crate) fn build(server: &str, format: &str, out: &Path) {
+    Program::new(env!("CARGO_BIN_EXE_imagebuild"))
+        .args(["arch4", "--role", server, "--format", format, "--out"])
+        .arg(out)
+        .envs(std::env::vars_os())
+        .dir(env!("CARGO_MANIFEST_DIR"))
+        .run()
+        .unwrap_or_else(|e| panic!("{e}"));
 }
 
 fn fetch(store: &Store, lock: &Lock) {
