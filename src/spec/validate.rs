@@ -6,6 +6,7 @@ use super::model::{
 };
 use super::overrides::unknown;
 use super::raw::{Named, RawArchitecture, RawFloating, RawNetwork, RawTimers};
+use super::settings::{self, StaticFiles};
 use super::units::Prefix;
 use super::validate_server;
 use crate::error::Result;
@@ -30,6 +31,7 @@ pub(crate) fn architecture(
             validate_server::server(name, server_name, raw_server, raw, &networks, around)?;
         servers.insert(server.name.clone(), server);
     }
+    let static_files = raw.static_files.as_ref();
     let architecture = Architecture {
         name: name.to_owned(),
         title: raw.title.clone(),
@@ -40,6 +42,12 @@ pub(crate) fn architecture(
         ntp: raw.ntp.clone(),
         timers: timers(raw.timers),
         boot: raw.boot,
+        nat: settings::nat(raw.nat.as_ref(), &servers, around)?,
+        replication: raw.replication,
+        static_files: static_files.map_or_else(
+            || Ok(StaticFiles::default()),
+            |raw| settings::static_files(raw, around),
+        )?,
         networks,
         servers,
     };
