@@ -7,6 +7,7 @@ mod embedded;
 mod load;
 mod model;
 mod overrides;
+mod pairs;
 mod raw;
 mod role;
 mod role_checks;
@@ -34,6 +35,8 @@ pub const BASE_ROLE: &str = "base";
 pub const MONITORED_ROLE: &str = "monitored";
 /// The role that serves the static files of the site, and nothing else of it.
 pub const STATIC_ROLE: &str = "static-web";
+/// The role of two databases that follow each other.
+pub const REPLICATION_ROLE: &str = "replication";
 /// Where the site lies in the project; its static files are chosen from here.
 pub const SITE_FOLDER: &str = "overlays/web/var/www/site";
 /// The file that balancers ask every web server for.

@@ -4,7 +4,8 @@
 //! One set of types serves as written form and as model, as in `role.rs`.
 
 use super::load::Surroundings;
-use super::model::Server;
+use super::model::{Server, Timers};
+use super::raw::RawTimers;
 use super::validate::look_up;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,17 @@ pub(crate) fn static_files(
             .sources
             .error(raw.span(), format!("`{one}` is not the ending of a file"))
             .hint("write endings in lower case and without the dot: `jpg`")),
+    }
+}
+
+/// `[timers]`, with what is not written filled in.
+pub(crate) fn timers(raw: RawTimers) -> Timers {
+    Timers {
+        vrrp_advert_ms: raw.vrrp_advert_ms.unwrap_or(250),
+        check_ms: raw.check_ms.unwrap_or(500),
+        check_fall: raw.check_fall.unwrap_or(2),
+        check_rise: raw.check_rise.unwrap_or(2),
+        connect_ms: raw.connect_ms.unwrap_or(1000),
     }
 }
 
