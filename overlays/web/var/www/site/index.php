@@ -67,7 +67,7 @@ function write_patiently(array $site, int $seconds): int
         } catch (mysqli_sql_exception $error) {
             // Refused as a whole, so that nothing is written twice: cannot connect
             // (2002 and its like), locked (4151), read-only (1290).
-            $again = in_array($error->getCode(), [1045, 1290, 2002, 2003, 2005, 4151], true);
+            $again = in_array($error->getCode(), [1290, 2002, 2003, 2005, 4151], true);
             if (!$again || microtime(true) > $until) {
                 throw $error;
             }
