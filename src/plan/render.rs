@@ -5,9 +5,9 @@
 //! keeps the trailing newline, escapes nothing.
 
 use super::render_context::Context;
-use super::{render_generated, render_units};
+use super::{render_generated, render_networks, render_units};
 use crate::error::{Error, Place, Result};
-use crate::spec::{Architecture, Role, Server, Spec, TreeFile};
+use crate::spec::{Architecture, BASE_ROLE, Role, Server, Spec, TreeFile};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
@@ -97,6 +97,9 @@ pub fn config_files(
         files.extend(overlay(spec, role, &context)?);
     }
     files.extend(render_generated::files(spec, architecture, server));
+    if server.has_role(BASE_ROLE) {
+        files.extend(render_networks::files(architecture, server));
+    }
     files.extend(render_units::files(spec, server));
     let mut by_path: BTreeMap<String, ConfigFile> = BTreeMap::new();
     for file in files {

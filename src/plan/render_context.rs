@@ -5,10 +5,12 @@
 //! listens share one source.
 
 use super::render_firewall::{self, Listen};
+use super::render_floating::{self, FloatingView};
 use crate::spec::{
-    Addresses, Architecture, DataDisk, Endpoints, Floating, Network, Purpose, Server, Site, Spec,
-    Target, Timers,
+    Addresses, Architecture, DataDisk, Endpoints, Floating, Network, Replication, SERVERCHECK,
+    Server, Site, Spec, StaticFiles, Target, Timers,
 };
+use md5::{Digest, Md5};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -46,24 +48,6 @@ struct ServerView<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct FloatingView<'a> {
-    name: &'a str,
-    purpose: Purpose,
-    router_id: u8,
-    v4: String,
-    v6: String,
-    /// IPv6 VRRP wants a link-local address first.
-    link_local: String,
-    interface: &'a str,
-    v4_length: u8,
-    v6_length: u8,
-    /// VRRP's priority of this server: 100, 90, ...
-    priority: usize,
-    own: Addresses,
-    peers: Vec<Addresses>,
-}
-
-#[derive(Debug, Serialize)]
 struct ArchView<'a> {
     name: &'a str,
     title: &'a str,
@@ -75,10 +59,12 @@ struct ArchView<'a> {
     servers: Vec<&'a Server>,
     floating: Vec<&'a Floating>,
     endpoints: &'a Endpoints,
+    replication: Replication,
+    static_files: &'a StaticFiles,
+    /// MD5 of servercheck.txt's body, as keepalived compares it.
+    servercheck_md5: String,
     /// Role -> the servers that have it.
     roles: BTreeMap<&'a str, Vec<&'a Server>>,
-    /// Host of each web address that users see, as in a URL.
-    web_hosts: Vec<String>,
 }
 
 impl<'a> Context<'a> {
@@ -103,8 +89,6 @@ fn server_view<'a>(
     server: &'a Server,
 ) -> ServerView<'a> {
     let (listen, firewall) = render_firewall::ports(spec, architecture, server);
-    let holders = |floating: &&Floating| floating.holders.contains(&server.name);
-    let held = architecture.floating.values().filter(holders);
     ServerView {
         name: &server.name,
         image_id: &server.image_id,
@@ -120,36 +104,10 @@ fn server_view<'a>(
             Some(DataDisk::Rest) => "rest",
             Some(DataDisk::Second(path)) => path,
         },
-        floating: held.filter_map(|one| floating_view(one, architecture, server)).collect(),
+        floating: render_floating::views(architecture, server),
         reads: hosts(&architecture.endpoints.reads.from, architecture),
         writes: hosts(&architecture.endpoints.writes.from, architecture),
     }
-}
-
-fn floating_view<'a>(
-    floating: &'a Floating,
-    architecture: &'a Architecture,
-    server: &'a Server,
-) -> Option<FloatingView<'a>> {
-    let network = architecture.networks.get(&floating.network)?;
-    let place = floating.holders.iter().position(|holder| *holder == server.name)?;
-    let others = floating.holders.iter().filter(|holder| **holder != server.name);
-    let address =
-        |name: &String| architecture.servers.get(name)?.addresses.get(&floating.network).copied();
-    Some(FloatingView {
-        name: &floating.name,
-        purpose: floating.purpose,
-        router_id: floating.router_id,
-        v4: floating.addresses.v4.to_string(),
-        v6: floating.addresses.v6.to_string(),
-        link_local: format!("fe80::{:x}", 0xf000 + u16::from(floating.router_id)),
-        interface: &network.interface,
-        v4_length: network.v4.length,
-        v6_length: network.v6.length,
-        priority: 100_usize.saturating_sub(place * 10),
-        own: *server.addresses.get(&floating.network)?,
-        peers: others.filter_map(address).collect(),
-    })
 }
 
 /// The hosts that the application connects to, IPv4 (a socket is `localhost`).
@@ -171,7 +129,6 @@ fn arch_view<'a>(spec: &'a Spec, architecture: &'a Architecture) -> ArchView<'a>
         .roles
         .keys()
         .map(|role| (role.as_str(), architecture.with_role(role).collect::<Vec<_>>()));
-    let web = architecture.floating_for(Purpose::Web);
     ArchView {
         name: &architecture.name,
         title: &architecture.title,
@@ -183,9 +140,14 @@ fn arch_view<'a>(spec: &'a Spec, architecture: &'a Architecture) -> ArchView<'a>
         servers: architecture.servers.values().collect(),
         floating: architecture.floating.values().collect(),
         endpoints: &architecture.endpoints,
+        replication: architecture.replication,
+        static_files: &architecture.static_files,
+        servercheck_md5: servercheck_md5(spec),
         roles: roles.collect(),
-        web_hosts: web
-            .flat_map(|one| [one.addresses.v4.to_string(), format!("[{}]", one.addresses.v6)])
-            .collect(),
     }
+}
+
+fn servercheck_md5(spec: &Spec) -> String {
+    let body = spec.tree.get(SERVERCHECK).map_or(&[][..], |file| &file.content);
+    Md5::digest(body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

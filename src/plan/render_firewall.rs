@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
             Bind::Floating(purpose) => self
                 .architecture
                 .floating_for(*purpose)
-                .filter(|floating| floating.holders.contains(&self.server.name))
+                .filter(|floating| floating.is_at(&self.server.name))
                 .filter_map(|floating| {
                     let network = self.architecture.networks.get(&floating.network)?;
                     Some((network, floating.addresses))
@@ -126,6 +126,7 @@ impl<'a> Walk<'a> {
                 From::Access => all.extend(self.prefixes(&self.server.ssh, ip)),
                 From::Network(name) => all.extend(self.prefixes([name], ip)),
                 From::Peers => all.extend(self.with_role(&self.role.name, network, ip)),
+                From::CoHolders => all.extend(self.co_holders(network, ip)),
                 From::Role(role) => all.extend(self.with_role(role, network, ip)),
                 From::Server(name) => {
                     let one = self.architecture.servers.get(name).into_iter();
@@ -141,6 +142,16 @@ impl<'a> Walk<'a> {
     fn prefixes<'n>(&self, names: impl IntoIterator<Item = &'n String>, ip: &str) -> Vec<String> {
         let networks = names.into_iter().filter_map(|name| self.architecture.networks.get(name));
         networks.map(|one| if ip == "ip" { one.v4 } else { one.v6 }.to_string()).collect()
+    }
+
+    fn co_holders(&self, network: &Network, ip: &str) -> Vec<String> {
+        let own = &self.server.name;
+        let floating = self.architecture.floating.values();
+        let shared =
+            floating.filter(|one| one.network == network.name && one.holders.contains(own));
+        let others = shared.flat_map(|one| &one.holders).filter(|holder| *holder != own);
+        let servers = others.filter_map(|name| self.architecture.servers.get(name));
+        servers.filter_map(|server| address(server, network, ip)).collect()
     }
 
     fn with_role(&self, role: &str, network: &Network, ip: &str) -> Vec<String> {

@@ -4,7 +4,8 @@
 use super::render::{ConfigFile, Content};
 use crate::exec::quote;
 use crate::spec::{
-    Architecture, BASE_ROLE, Credential, MONITORED_ROLE, Network, Role, Server, Spec,
+    Architecture, BASE_ROLE, Credential, MONITORED_ROLE, Role, SITE_FOLDER, STATIC_ROLE, Server,
+    Spec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,7 +14,6 @@ use std::fmt::Write;
 pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
     let mut files: Vec<ConfigFile> = spec.roles_of(server).flat_map(links).collect();
     if server.has_role(BASE_ROLE) {
-        files.extend(networks(architecture, server));
         files.push(credentials(spec, server));
         files.push(checks(spec, server));
         files.push(boot_conf(spec, server));
@@ -24,47 +24,15 @@ pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -
     if server.has_role(MONITORED_ROLE) {
         files.extend(munin(spec, architecture, server));
     }
+    if server.has_role(STATIC_ROLE) {
+        files.extend(static_copy(spec, architecture));
+    }
     files
 }
 
 fn links(role: &Role) -> Vec<ConfigFile> {
     let source = format!("roles/{}.toml", role.name);
     role.links.iter().map(|(path, target)| ConfigFile::link(path, target, &source)).collect()
-}
-
-/// systemd-networkd's file of each network.
-fn networks(architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
-    let own = server.addresses.keys().filter_map(|name| architecture.networks.get(name));
-    own.map(|network| {
-        let path = format!("/etc/systemd/network/10-{}.network", network.interface);
-        let source = format!("images/{}.toml", architecture.name);
-        ConfigFile::text(path, network_file(network, server), &source)
-    })
-    .collect()
-}
-
-/// Addresses are set without a carrier and stay when it goes: daemons can bind at
-/// boot, and keepalived alone judges the link. DAD would hold an address back for a
-/// second and give it up for good when a twin answers; foreign addresses
-/// (keepalived's) survive a restart of networkd.
-fn network_file(network: &Network, server: &Server) -> String {
-    let mut text =
-        format!("# The network {}.\n[Match]\nName={}\n", network.name, network.interface);
-    let mtu = network.mtu.map_or(String::new(), |mtu| format!("MTUBytes={mtu}\n"));
-    write!(text, "\n[Link]\nRequiredForOnline=no-carrier\n{mtu}").ok();
-    text.push_str("\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nMulticastDNS=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nKeepConfiguration=static\n");
-    if let Some(own) = server.addresses.get(&network.name) {
-        for (address, prefix) in own.both().into_iter().zip([network.v4, network.v6]) {
-            let dad = if address.is_ipv6() { "DuplicateAddressDetection=none\n" } else { "" };
-            write!(text, "\n[Address]\nAddress={address}/{}\n{dad}", prefix.length).ok();
-        }
-    }
-    let gateways =
-        [network.gateway_v4.map(|g| g.to_string()), network.gateway_v6.map(|g| g.to_string())];
-    for gateway in gateways.into_iter().flatten() {
-        write!(text, "\n[Route]\nGateway={gateway}\n").ok();
-    }
-    text
 }
 
 /// The table that `imagebuild-seed` reads: one line a credential, tabs between.
@@ -131,6 +99,22 @@ fn authorized_keys(spec: &Spec, architecture: &Architecture) -> Option<ConfigFil
     let keys = &spec.site.admin_keys;
     let path = format!("/etc/ssh/authorized_keys.d/{}", architecture.admin);
     (!keys.is_empty()).then(|| ConfigFile::text(path, keys.join("\n") + "\n", "site.toml"))
+}
+
+/// The static files of the site, for the server that has no application: the same
+/// files that its nginx does not pass on.
+fn static_copy(spec: &Spec, architecture: &Architecture) -> Vec<ConfigFile> {
+    let site = spec.tree.below(SITE_FOLDER);
+    let ours = site.filter(|(path, _)| architecture.static_files.holds(path));
+    ours.map(|(path, file)| ConfigFile {
+        content: Content::Bytes(file.content.clone()),
+        ..ConfigFile::text(
+            format!("/var/www/site/{path}"),
+            String::new(),
+            &format!("{SITE_FOLDER}/{path}"),
+        )
+    })
+    .collect()
 }
 
 /// Plugin links of all roles, and one that counts traffic for each interface.

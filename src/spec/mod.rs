@@ -7,9 +7,11 @@ mod embedded;
 mod load;
 mod model;
 mod overrides;
+mod pairs;
 mod raw;
 mod role;
 mod role_checks;
+mod settings;
 mod source;
 mod tree;
 mod units;
@@ -23,6 +25,7 @@ pub use model::{
 pub use role::{
     Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,
 };
+pub use settings::{Nat, Replication, StaticFiles};
 pub use tree::{Tree, TreeFile};
 pub use units::{Mode, Prefix, Size};
 
@@ -30,3 +33,11 @@ pub use units::{Mode, Prefix, Size};
 pub const BASE_ROLE: &str = "base";
 /// The role that brings munin-node; other roles' plugins count where it is.
 pub const MONITORED_ROLE: &str = "monitored";
+/// The role that serves the static files of the site, and nothing else of it.
+pub const STATIC_ROLE: &str = "static-web";
+/// The role of two databases that follow each other.
+pub const REPLICATION_ROLE: &str = "replication";
+/// Where the site lies in the project; its static files are chosen from here.
+pub const SITE_FOLDER: &str = "overlays/web/var/www/site";
+/// The file that balancers ask every web server for.
+pub const SERVERCHECK: &str = "overlays/web/usr/share/imagebuild/www/servercheck.txt";

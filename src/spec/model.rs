@@ -4,6 +4,7 @@
 //! addresses are in their networks, ports and files have one owner.
 
 use super::role::Role;
+use super::settings::{Nat, Replication, StaticFiles};
 use super::tree::Tree;
 use super::units::{Prefix, Size};
 use crate::error::{Error, Result};
@@ -73,6 +74,12 @@ pub struct Architecture {
     pub timers: Timers,
     /// What a server does that cannot start its system.
     pub boot: Boot,
+    /// A way out for servers without a public address.
+    pub nat: Option<Nat>,
+    /// How two databases follow each other.
+    pub replication: Replication,
+    /// What is served without asking the application.
+    pub static_files: StaticFiles,
 }
 
 /// What the initramfs does after it has said why it cannot go on.
@@ -219,6 +226,13 @@ pub struct Floating {
     pub via: Via,
     /// LVS' real servers.
     pub real_servers: Vec<String>,
+}
+
+impl Floating {
+    /// Whether packets to it may arrive at `server`: as its holder, or handed on by LVS.
+    pub fn is_at(&self, server: &str) -> bool {
+        self.holders.iter().chain(&self.real_servers).any(|name| name == server)
+    }
 }
 
 /// What is reached through a floating address.

@@ -122,6 +122,21 @@ fn addresses(
         floating.v4.clone_from(&addresses.v4);
         floating.v6.clone_from(&addresses.v6);
     }
+    nat(change, architecture, sources)
+}
+
+fn nat(change: &RawOverride, architecture: &mut RawArchitecture, sources: &Sources) -> Result<()> {
+    match (&change.nat, &mut architecture.nat) {
+        (Some(wanted), Some(nat)) => nat.enabled = *wanted.get_ref(),
+        (Some(wanted), None) => {
+            return Err(sources
+                .error(wanted.span(), "this architecture has no way out to turn on or off")
+                .hint(
+                    "only arch1 has one; elsewhere write `[nat]` into a copy of its images/*.toml",
+                ));
+        }
+        (None, _) => {}
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! its network, an unknown role) keeps its span.
 
 use super::model::{Boot, Endpoints, Purpose, Via};
+use super::settings::{RawNat, Replication, StaticFiles};
 use super::units::{Prefix, Size};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,6 +45,13 @@ pub(crate) struct RawArchitecture {
     /// `[boot]`: what a server does that cannot start its system.
     #[serde(default)]
     pub boot: Boot,
+    /// `[nat]`: a way out for servers without a public address.
+    pub nat: Option<RawNat>,
+    /// `[replication]`: how two databases follow each other.
+    #[serde(default)]
+    pub replication: Replication,
+    /// `[static-files]`: what is served without asking the application.
+    pub static_files: Option<Spanned<StaticFiles>>,
 }
 
 /// `[networks.<name>]`.
@@ -235,6 +243,9 @@ pub(crate) struct RawOverride {
     /// `[architectures.<name>.floating.<floating>]`.
     #[serde(default)]
     pub floating: Named<RawAddresses>,
+    /// Whether servers without a public address get a way out; only where the
+    /// architecture has a `[nat]`.
+    pub nat: Option<Spanned<bool>>,
 }
 
 /// As `[networks.<name>]`, all optional.

@@ -136,16 +136,16 @@ pub struct Port {
     pub from: Vec<From>,
     /// Only in architectures in which some server has this role.
     pub with_role: Option<String>,
-    /// Only in architectures in which no server has this role.
-    pub without_role: Option<String>,
+    /// Only in architectures in which no server has any of these roles.
+    #[serde(default)]
+    pub without_roles: Vec<String>,
 }
 
 impl Port {
     /// Whether the port is there in `architecture`.
     pub fn applies(&self, architecture: &Architecture) -> bool {
         let some_has = |role: &String| architecture.with_role(role).next().is_some();
-        self.with_role.as_ref().is_none_or(some_has)
-            && !self.without_role.as_ref().is_some_and(some_has)
+        self.with_role.as_ref().is_none_or(some_has) && !self.without_roles.iter().any(some_has)
     }
 }
 
@@ -187,6 +187,8 @@ pub enum From {
     Access,
     /// The other servers that have the port's own role.
     Peers,
+    /// The other holders of this server's floating addresses in the network.
+    CoHolders,
     /// Everyone in a network.
     Network(String),
     /// The servers that have a role.

@@ -118,9 +118,14 @@ fn check_port(port: &Spanned<Port>, known: &[String], sources: &Sources) -> Resu
     let inner = port.get_ref();
     let in_from = inner.from.iter().filter_map(|from| match from {
         From::Role(role) => Some(role),
-        From::Any | From::Access | From::Peers | From::Network(_) | From::Server(_) => None,
+        From::Any
+        | From::Access
+        | From::Peers
+        | From::CoHolders
+        | From::Network(_)
+        | From::Server(_) => None,
     });
-    for role in in_from.chain(&inner.with_role).chain(&inner.without_role) {
+    for role in in_from.chain(&inner.with_role).chain(&inner.without_roles) {
         if !known.contains(role) {
             let hint = names::suggest(role, known.iter().map(String::as_str));
             let message = format!("there is no role `{role}`");

@@ -1,11 +1,11 @@
 //! Checks of one architecture: names resolve, addresses fit, nothing is taken twice.
 
 use super::load::Surroundings;
-use super::model::{
-    Addresses, Architecture, Endpoints, Floating, Network, Server, Target, Timers, Via,
-};
+use super::model::{Addresses, Architecture, Endpoints, Floating, Network, Server, Target, Via};
 use super::overrides::unknown;
-use super::raw::{Named, RawArchitecture, RawFloating, RawNetwork, RawTimers};
+use super::pairs;
+use super::raw::{Named, RawArchitecture, RawFloating, RawNetwork};
+use super::settings::{self, StaticFiles};
 use super::units::Prefix;
 use super::validate_server;
 use crate::error::Result;
@@ -30,6 +30,7 @@ pub(crate) fn architecture(
             validate_server::server(name, server_name, raw_server, raw, &networks, around)?;
         servers.insert(server.name.clone(), server);
     }
+    let static_files = raw.static_files.as_ref();
     let architecture = Architecture {
         name: name.to_owned(),
         title: raw.title.clone(),
@@ -38,12 +39,19 @@ pub(crate) fn architecture(
         admin: raw.access.admin.clone(),
         dns: raw.dns.clone(),
         ntp: raw.ntp.clone(),
-        timers: timers(raw.timers),
+        timers: settings::timers(raw.timers),
         boot: raw.boot,
+        nat: settings::nat(raw.nat.as_ref(), &servers, around)?,
+        replication: raw.replication,
+        static_files: static_files.map_or_else(
+            || Ok(StaticFiles::default()),
+            |raw| settings::static_files(raw, around),
+        )?,
         networks,
         servers,
     };
     validate_server::nothing_is_taken_twice(&architecture, around)?;
+    pairs::pairs(&architecture, raw, around)?;
     Ok(architecture)
 }
 
@@ -286,14 +294,4 @@ fn known_target<T>(
         .sources
         .error(raw.endpoints.span(), format!("there is no {what} `{name}` to reach a database at"))
         .hint(names::suggest(name, known)))
-}
-
-fn timers(raw: RawTimers) -> Timers {
-    Timers {
-        vrrp_advert_ms: raw.vrrp_advert_ms.unwrap_or(250),
-        check_ms: raw.check_ms.unwrap_or(500),
-        check_fall: raw.check_fall.unwrap_or(2),
-        check_rise: raw.check_rise.unwrap_or(2),
-        connect_ms: raw.connect_ms.unwrap_or(1000),
-    }
 }

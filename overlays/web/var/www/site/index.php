@@ -1,6 +1,7 @@
 <?php
 // The demo site: says which server answered, reads from the database and writes to
-// it, the way /etc/imagebuild/site.ini tells. `?format=json` is for programs,
+// it, the way /etc/imagebuild/site.ini tells: from a cache first, from the first
+// database of a list that answers, to the one that takes writes. `?format=json` is for programs,
 // a POST (or `?write=1`) writes.
 
 declare(strict_types=1);
@@ -46,14 +47,57 @@ $page = [
 ];
 try {
     if ($writes) {
-        $page['written'] = write($site, $seconds);
+        $page['written'] = write_patiently($site, $seconds);
     }
-    $page += read($site, $seconds);
+    $page += cached_read($site, $seconds, $writes);
 } catch (Throwable $error) {
     error_log('database: ' . $error->getMessage());
     http_response_code(503);
     header('Retry-After: 5');
     $page['error'] = 'The database is away. This page recovers by itself.';
+}
+
+/** While the address for writes moves, nobody is there or nobody may write yet. */
+function write_patiently(array $site, int $seconds): int
+{
+    $until = microtime(true) + 6 * $seconds;
+    while (true) {
+        try {
+            return write($site, $seconds);
+        } catch (mysqli_sql_exception $error) {
+            // Refused as a whole, so that nothing is written twice: cannot connect
+            // (2002 and its like), locked (4151), read-only (1290).
+            $again = in_array($error->getCode(), [1290, 2002, 2003, 2005, 4151], true);
+            if (!$again || microtime(true) > $until) {
+                throw $error;
+            }
+            usleep(200_000);
+        }
+    }
+}
+
+/** memcached, if the server has one; never a reason to fail. */
+function cache(array $site): ?Memcached
+{
+    if (!isset($site['cache_socket']) || !class_exists('Memcached')) {
+        return null;
+    }
+    $cache = new Memcached();
+    $cache->addServer($site['cache_socket'], 0);
+    return $cache;
+}
+
+/** Rows, not a connection, are kept; a write of this server makes them stale. */
+function cached_read(array $site, int $seconds, bool $written): array
+{
+    $cache = cache($site);
+    $kept = $written ? false : $cache?->get('visits');
+    if (is_array($kept)) {
+        return $kept + ['cached' => true];
+    }
+    $rows = read($site, $seconds);
+    $cache?->set('visits', $rows, (int) $site['cache_seconds']);
+    return $rows + ($cache === null ? [] : ['cached' => false]);
 }
 
 function write(array $site, int $seconds): int
@@ -88,10 +132,11 @@ header('Content-Type: text/html; charset=utf-8');
 ?>
 <!doctype html>
 <title><?= htmlspecialchars($site['site']) ?></title>
+<link rel="stylesheet" href="/style.css">
 <h1><?= htmlspecialchars($site['site']) ?></h1>
 <dl>
 <?php foreach ($page as $key => $value): ?>
-<dt><?= htmlspecialchars((string) $key) ?><dd><?= htmlspecialchars((string) $value) ?>
+<dt><?= htmlspecialchars((string) $key) ?><dd><?= htmlspecialchars(is_bool($value) ? ($value ? 'yes' : 'no') : (string) $value) ?>
 <?php endforeach ?>
 </dl>
 <form method="post"><input name="text" maxlength="200"> <button>Write</button></form>

@@ -1,0 +1,117 @@
+//! systemd-networkd's files: a server's own addresses, the floating ones that it
+//! answers on behalf of LVS, and the way out through another server.
+
+use super::render::ConfigFile;
+use crate::spec::{Architecture, Nat, Network, Server, Via};
+use std::fmt::Write;
+
+/// One file a network, one for the loopback if it holds addresses, and those of the way out.
+pub(crate) fn files(architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
+    let source = format!("images/{}.toml", architecture.name);
+    let own = server.addresses.keys().filter_map(|name| architecture.networks.get(name));
+    let mut files: Vec<ConfigFile> = own
+        .map(|network| {
+            let path = format!("/etc/systemd/network/10-{}.network", network.interface);
+            ConfigFile::text(path, network_file(network, architecture, server), &source)
+        })
+        .collect();
+    if let Some(text) = loopback(architecture, server) {
+        files.push(ConfigFile::text("/etc/systemd/network/10-lo.network", text, &source));
+    }
+    if let Some(nat) = enabled(architecture).filter(|nat| nat.through == server.name) {
+        let text = "# The way out for servers without a public address.\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n";
+        files.push(ConfigFile::text(
+            "/etc/sysctl.d/92-imagebuild-nat.conf",
+            text.to_owned(),
+            &source,
+        ));
+        let text = nat_rules(nat, architecture);
+        files.push(ConfigFile::text("/etc/nftables.d/nat.nft", text, &source));
+    }
+    files
+}
+
+fn enabled(architecture: &Architecture) -> Option<&Nat> {
+    architecture.nat.as_ref().filter(|nat| nat.enabled)
+}
+
+/// Addresses are set without a carrier and stay when it goes: daemons can bind at
+/// boot, and keepalived alone judges the link. DAD would hold an address back for a
+/// second and give it up for good when a twin answers; foreign addresses
+/// (keepalived's) survive a restart of networkd.
+fn network_file(network: &Network, architecture: &Architecture, server: &Server) -> String {
+    let mut text =
+        format!("# The network {}.\n[Match]\nName={}\n", network.name, network.interface);
+    let mtu = network.mtu.map_or(String::new(), |mtu| format!("MTUBytes={mtu}\n"));
+    write!(text, "\n[Link]\nRequiredForOnline=no-carrier\n{mtu}").ok();
+    text.push_str("\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nMulticastDNS=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nKeepConfiguration=static\n");
+    if let Some(own) = server.addresses.get(&network.name) {
+        for (address, prefix) in own.both().into_iter().zip([network.v4, network.v6]) {
+            let dad = if address.is_ipv6() { "DuplicateAddressDetection=none\n" } else { "" };
+            write!(text, "\n[Address]\nAddress={address}/{}\n{dad}", prefix.length).ok();
+        }
+    }
+    for gateway in gateways(network, architecture, server) {
+        write!(text, "\n[Route]\nGateway={gateway}\n").ok();
+    }
+    text
+}
+
+/// The network's own gateways, else the server that lends its public address.
+fn gateways(network: &Network, architecture: &Architecture, server: &Server) -> Vec<String> {
+    let own =
+        [network.gateway_v4.map(|g| g.to_string()), network.gateway_v6.map(|g| g.to_string())];
+    let own: Vec<String> = own.into_iter().flatten().collect();
+    if !own.is_empty() || server.addresses.contains_key("public") {
+        return own;
+    }
+    let through = enabled(architecture).and_then(|nat| architecture.servers.get(&nat.through));
+    let lent = through.and_then(|through| through.addresses.get(&network.name));
+    lent.map_or_else(Vec::new, |lent| lent.both().iter().map(ToString::to_string).collect())
+}
+
+/// LVS' direct routing leaves the packets' address as it is: every real server must
+/// think that it is its own, and must not say so on the wire (`arp_ignore` in
+/// sysctl.d; IPv6 announces no address of another interface).
+fn loopback(architecture: &Architecture, server: &Server) -> Option<String> {
+    let mut addresses = String::new();
+    for floating in architecture.floating.values() {
+        if floating.via == Via::DirectRouting && floating.real_servers.contains(&server.name) {
+            let (v4, v6) = (floating.addresses.v4, floating.addresses.v6);
+            write!(addresses, "\n[Address]\nAddress={v4}/32\n").ok();
+            write!(addresses, "\n[Address]\nAddress={v6}/128\nDuplicateAddressDetection=none\n")
+                .ok();
+        }
+    }
+    let head = "# Floating addresses that LVS serves: answered here, announced by their holder.\n[Match]\nName=lo\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nKeepConfiguration=static\n";
+    (!addresses.is_empty()).then(|| head.to_owned() + &addresses)
+}
+
+/// Lets the servers without a public address out, and answers back in.
+fn nat_rules(nat: &Nat, architecture: &Architecture) -> String {
+    let inner = |server: &&Server| {
+        server.addresses.contains_key("private") && !server.addresses.contains_key("public")
+    };
+    let clients: Vec<_> = (architecture.servers.values().filter(inner))
+        .filter_map(|server| server.addresses.get("private"))
+        .collect();
+    let interface = |name: &str| architecture.networks.get(name).map_or("", |n| &n.interface);
+    let (outside, inside) = (interface("public"), interface("private"));
+    let (mut forward, mut masquerade) = (String::new(), String::new());
+    for (ip, list) in [
+        ("ip", clients.iter().map(|own| own.v4.to_string()).collect::<Vec<_>>()),
+        ("ip6", clients.iter().map(|own| own.v6.to_string()).collect::<Vec<_>>()),
+    ] {
+        let from = format!("{ip} saddr {{ {} }}", list.join(", "));
+        writeln!(
+            forward,
+            "        iifname \"{inside}\" oifname \"{outside}\" {from} accept comment \"nat: out\""
+        )
+        .ok();
+        writeln!(masquerade, "        oifname \"{outside}\" {from} masquerade").ok();
+    }
+    format!(
+        "# The way out for servers without a public address, through {}.\ntable inet imagebuild {{\n    chain through {{\n        ct state established,related accept\n{forward}    }}\n\n    chain lend-address {{\n        type nat hook postrouting priority srcnat;\n{masquerade}    }}\n}}\n",
+        nat.through
+    )
+}
