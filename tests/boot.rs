@@ -1,8 +1,8 @@
 //! The shipped images, unmodified, booted: what a person would find who logs in, on the
 //! first boot, after a restart and after a power cut.
 //!
-//! Slow (about ten minutes under emulation), so ignored by default:
-//! `cargo test --test boot -- --ignored --nocapture`. Two machines run at a time.
+//! Some ten minutes under emulation; two machines run at a time.
+//! `cargo test --release --test boot -- --nocapture` shows how they go.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 

@@ -277,7 +277,7 @@ fn unknown_names_on_the_command_line() {
     let spec = Spec::load(Tree::embedded()).unwrap();
     assert_eq!(
         spec.architecture("arch9").unwrap_err().to_string(),
-        "error: there is no architecture `arch9`\nhint: did you mean `arch4`?"
+        "error: there is no architecture `arch9`\nhint: did you mean `arch1`? (or `arch2`, `arch3`)"
     );
     assert_eq!(
         spec.architecture("arch4").unwrap().server("wbe1").unwrap_err().to_string(),

@@ -72,6 +72,7 @@ fn from(role: &str, port: &Port, server: &Server) -> String {
             From::Any => "anyone".to_owned(),
             From::Access => server.ssh.join(", "),
             From::Peers => format!("other {role} servers"),
+            From::CoHolders => "the address's other holders".to_owned(),
             From::Network(network) => network.clone(),
             From::Role(role) => format!("{role} servers"),
             From::Server(server) => server.clone(),

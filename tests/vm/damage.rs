@@ -30,20 +30,17 @@ fn flip_of_superblock(label: &str, layer: &str) {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn a_flip_in_the_packages_superblock_is_refused() {
     flip_of_superblock("a-packages", "packages");
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn a_flip_in_the_configurations_superblock_is_refused() {
     flip_of_superblock("a-config", "config");
 }
 
 /// The configuration is not compressed: its files stand in the partition as they are.
 #[test]
-#[ignore = "boots machines"]
 fn a_flip_in_a_configuration_file_is_refused() {
     let (offset, size) = world().partition("web1", "a-config");
     let mut bytes = vec![0; size as usize];
@@ -59,7 +56,6 @@ fn a_flip_in_a_configuration_file_is_refused() {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn a_flip_in_a_packages_file_is_refused() {
     let mut guest = with_flip("file-packages", place_of("/usr/sbin/nginx"));
     guest.wait_for_shell();
@@ -72,7 +68,6 @@ fn a_flip_in_a_packages_file_is_refused() {
 
 /// Else the kernel panics and starts again, for ever, and never says why.
 #[test]
-#[ignore = "boots machines"]
 fn a_flip_in_systemd_is_refused_before_it_runs() {
     let guest = with_flip("systemd", place_of("/usr/lib/systemd/systemd"));
     guest.says("is corrupted");
@@ -110,7 +105,6 @@ fn raw_web1() -> PathBuf {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn two_copies_of_the_disk_are_refused() {
     let world = world();
     let config = world.seeded("web1", "two-copies");

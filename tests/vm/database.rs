@@ -6,7 +6,6 @@ use crate::vm::{LARGER, PASSWORD, world};
 use crate::{Identity, drift, no_drift};
 
 #[test]
-#[ignore = "boots machines"]
 fn database1_lives() {
     let mut config = world().seeded("database1", "lives");
     config.disk = config.disk.size(LARGER);

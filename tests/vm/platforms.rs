@@ -24,7 +24,6 @@ fn boots(firmware: Firmware, bus: Bus) {
 macro_rules! platforms {
     ($($name:ident: $firmware:ident, $bus:ident;)*) => {
         $(#[test]
-        #[ignore = "boots machines"]
         fn $name() {
             boots(Firmware::$firmware, Bus::$bus);
         })*

@@ -6,7 +6,6 @@ use crate::vm::{seed, world};
 use imagebuild::vm::Edit;
 
 #[test]
-#[ignore = "boots machines"]
 fn web1_without_a_seed_says_so() {
     let mut guest = boot(world().bare("web1", "seedless"));
     guest.is_running();
@@ -20,7 +19,6 @@ fn web1_without_a_seed_says_so() {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn database1_without_a_seed_starts_no_database() {
     let mut guest = boot(world().bare("database1", "seedless"));
     guest.is_running();
@@ -46,7 +44,6 @@ fn is_off(guest: &mut Guest, units: &[&str]) {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn the_seed_partition_is_read() {
     let world = world();
     let (offset, size) = world.partition("web1", "seed");
@@ -67,7 +64,6 @@ fn the_seed_partition_is_read() {
 }
 
 #[test]
-#[ignore = "boots machines"]
 fn a_damaged_seed_is_announced() {
     let world = world();
     let (offset, _) = world.partition("web1", "seed");

@@ -5,7 +5,6 @@ use crate::vm::{LARGER, world};
 use crate::{Identity, drift, no_drift};
 
 #[test]
-#[ignore = "boots machines"]
 fn web1_lives() {
     let mut config = world().seeded("web1", "lives");
     config.disk = config.disk.size(LARGER);
