@@ -46,20 +46,26 @@ impl Site {
             .unwrap()
     }
 
-    /// Starts a build, ends it while dpkg configures, and waits for its processes.
+    /// Starts a build, ends it while dpkg is at work, and waits for its processes.
     fn interrupt(&self, signal: Signal) -> Output {
         drop(std::fs::remove_file(self.at("pid")));
         let mounts = mounts(self.scratch.path());
         std::thread::scope(|scope| {
             let build = scope.spawn(|| self.build());
-            let status = self.aside.join("tree/var/lib/dpkg/status");
-            wait_until("dpkg is at work", || {
+            // Its database is in memory meanwhile: a file of a late package tells.
+            let unpacked = self.aside.join("tree/usr/sbin/nginx");
+            wait_until("dpkg has unpacked nginx", || {
                 assert!(!build.is_finished(), "the build ended too early");
-                std::fs::metadata(&status).is_ok_and(|status| status.len() > 100_000)
+                unpacked.exists()
             });
             let pid = std::fs::read_to_string(self.at("pid")).unwrap().trim().parse().unwrap();
-            let processes = descendants(pid);
-            assert!(processes.len() >= 4, "the sandbox and dpkg: {processes:?}");
+            let processes = std::cell::RefCell::new(Vec::new());
+            wait_until("the sandbox runs dpkg", || {
+                assert!(!build.is_finished(), "the build ended too early");
+                processes.replace(descendants(pid));
+                processes.borrow().len() >= 4
+            });
+            let processes = processes.into_inner();
             kill(Pid::from_raw(pid), signal).unwrap();
             let output = build.join().unwrap();
             wait_until("all processes ended", || {
