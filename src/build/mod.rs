@@ -140,7 +140,7 @@ impl<'a> Build<'a> {
                 let tools = tree(tools);
                 let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
                 work.make(aside).map_err(blame::name_package)?;
-                secrets::scan_tree(&tools, &aside.join("tree"))
+                secrets::scan_tree(&aside.join("tree"))
             }
             Step::PackagesLayer { tools, tree: packages, epoch } => {
                 Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tree(

@@ -11,7 +11,7 @@ use std::path::Path;
 const FOLDERS: [&str; 6] = ["etc", "var", "root", "home", "srv", "boot"];
 
 /// Looks through the packages tree.
-pub(super) fn scan_tree(_tools: &Path, tree: &Path) -> Result<()> {
+pub(super) fn scan_tree(tree: &Path) -> Result<()> {
     let mut sandbox = Sandbox::new(Root::Host, 0);
     for folder in FOLDERS {
         sandbox = sandbox.op(Op::FindSecrets { tree: tree.to_owned(), folder: folder.to_owned() });
