@@ -83,7 +83,7 @@ fn plain(text: &str) -> String {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {
-            '\x1b' => skip_sequence(&mut characters),
+            '\x1b' => characters = after_sequence(characters),
             '\n' | '\t' => plain.push(character),
             _ if character.is_control() => {}
             _ => plain.push(character),
@@ -92,12 +92,24 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// ECMA-48: CSI sequences end with a letter or one of `@[\]^_{|}~`; OSC with BEL or ST.
-fn skip_sequence(characters: &mut std::str::Chars<'_>) {
-    match characters.next() {
-        Some('[') => drop(characters.find(|c| ('@'..='~').contains(c))),
-        Some(']') => drop(characters.find(|c| matches!(c, '\x07' | '\\'))),
-        _ => {}
+/// What follows an escape sequence (ECMA-48): CSI sequences end with a letter or one of
+/// `@[\]^_{|}~`, OSC with BEL or ST. None reaches over the end of a line: a console that
+/// breaks off in the middle of one must not swallow the words that come after it.
+fn after_sequence(mut characters: std::str::Chars<'_>) -> std::str::Chars<'_> {
+    let start = characters.clone();
+    let is_end: fn(char) -> bool = match characters.next() {
+        Some('[') => |c| ('@'..='~').contains(&c),
+        Some(']') => |c| matches!(c, '\x07' | '\\'),
+        Some('\n' | '\x1b') => return start,
+        _ => return characters,
+    };
+    loop {
+        let before = characters.clone();
+        match characters.next() {
+            Some('\n') => return before,
+            Some(c) if !is_end(c) => {}
+            _ => return characters,
+        }
     }
 }
 
@@ -191,6 +203,16 @@ mod tests {
         assert_eq!(transcript.text, "hello\n[ 1.0] Kernel panic - not syncing: x\nlogin: ");
         let panic = (Mark(6), Alarm::Panic, "[ 1.0] Kernel panic - not syncing: x".to_owned());
         assert_eq!(transcript.alarms, [panic]);
+    }
+
+    #[test]
+    fn an_escape_sequence_ends_with_its_line() {
+        for open in ["\x1b", "\x1b[", "\x1b]", "\x1b]0;title", "\x1b\x1b[3"] {
+            let mut transcript = Transcript::default();
+            transcript.push(format!("one{open}\nBUG: two\n").as_bytes());
+            assert_eq!(transcript.text, "one\nBUG: two\n", "{open:?}");
+            assert_eq!(transcript.alarms.len(), 1);
+        }
     }
 
     #[test]
