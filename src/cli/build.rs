@@ -2,13 +2,14 @@
 
 use super::Common;
 use super::project::{Project, servers};
-use crate::build::{Build, Format};
+use crate::build::{self, Build, Format};
 use crate::error::{Error, Result};
 use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) struct Arguments {
     /// The image file's form: qcow2 (QEMU's, small) or raw
     #[arg(long, value_enum, default_value = "qcow2", hide_possible_values = true)]
     format: Format,
+    /// How many steps run at a time [default: one a processor]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
@@ -35,34 +39,49 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
-    for (architecture, server) in chosen {
-        let mut image = one(arguments, &project, architecture, server);
-        // A file of the pool that was damaged is gone now, and this brings it back.
-        if image.is_err() && project.fetch(&sets)? > 0 {
-            image = one(arguments, &project, architecture, server);
-        }
-        println!("{}", image?.display());
+    let mut made = make(arguments, &project, &chosen);
+    // A file of the pool that was damaged is gone now, and this brings it back.
+    if made.is_err() && project.fetch(&sets)? > 0 {
+        made = make(arguments, &project, &chosen);
     }
-    Ok(())
+    made
 }
 
-/// Builds one image and says what was done.
-fn one(
+/// Makes the images of these servers; those that are whole when another one fails are
+/// written all the same.
+fn make(
     arguments: &Arguments,
     project: &Project,
-    architecture: &Architecture,
-    server: &Server,
-) -> Result<PathBuf> {
-    let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-    let build = Build::new(&project.store, &plan);
+    chosen: &[(&Architecture, &Server)],
+) -> Result<()> {
+    let plan = |(architecture, server): &(&Architecture, &Server)| {
+        Plan::new(&project.spec, &project.lock, architecture, server)
+    };
+    let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
+    let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
+    let jobs = arguments.jobs.map_or_else(build::default_jobs, NonZeroUsize::get);
+    let made = build::make_all(&builds, jobs);
+    for build in &builds {
+        for (name, time) in build.times().iter() {
+            progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
+        }
+    }
+    for build in &builds {
+        if made.is_ok() || build.is_made()? {
+            write(arguments, build)?;
+        }
+    }
+    made
+}
+
+/// Writes one image and says so.
+fn write(arguments: &Arguments, build: &Build<'_>) -> Result<()> {
     let (file, written) = build.write(arguments.format, &arguments.out)?;
-    for (name, time) in build.times() {
-        progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
-    }
     if !written {
-        progress::step("Unchanged", format!("{} is up to date", plan.image));
+        progress::step("Unchanged", format!("{} is up to date", build.image()));
     }
-    Ok(file)
+    println!("{}", file.display());
+    Ok(())
 }
 
 /// The first word of a command line may have been meant as a verb.

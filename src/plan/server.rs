@@ -1,12 +1,13 @@
 //! The plan of one server: a pure function of the spec and the lock.
 
+use super::common;
 use super::layout::{Growth, Layout, Sizes};
 use super::render;
 use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
 use crate::error::{Error, Result};
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
-use crate::spec::{Architecture, Server, Spec};
+use crate::spec::{Architecture, Role, Server, Spec};
 use crate::store::Key;
 use serde::Serialize;
 
@@ -60,8 +61,7 @@ impl Plan {
         let (release, init) = (kernel_release.clone(), text(spec, "overlays/initramfs/init")?);
         let kernel = plan.add(Step::Kernel { tools, package, release, init, epoch })?;
         let bootloader = plan.add(Step::Bootloader { tools, epoch })?;
-        let ids = ids(spec, lock, server);
-        let tree = plan.add(Step::Packages { tools, packages: packages.clone(), ids, epoch })?;
+        let tree = plan.add_packages(spec, lock, server, tools, &packages)?;
         let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
         let files = render::config_files(spec, architecture, server)?;
         let validate = validate(spec, architecture, server, &files, tree);
@@ -111,6 +111,25 @@ impl Plan {
         let mut plan = Plan { image: set.to_owned(), layout, steps: Vec::new() };
         plan.add(Step::Tools { packages: refs(lock, set)? })?;
         Ok(plan)
+    }
+
+    /// The steps that install packages: what all servers have in common, then the rest.
+    fn add_packages(
+        &mut self,
+        spec: &Spec,
+        lock: &Lock,
+        server: &Server,
+        tools: Key,
+        packages: &[PackageRef],
+    ) -> Result<Key> {
+        let epoch = epoch(lock)?;
+        let shared = common::packages(spec, lock, packages);
+        let everywhere = common::roles(spec);
+        let ids_of_all = ids(lock, spec.roles.values().filter(|r| everywhere.contains(&*r.name)));
+        let base = Step::Base { tools, packages: shared, ids: ids_of_all, epoch };
+        let base = self.add(base)?;
+        let ids = ids(lock, spec.roles_of(server));
+        self.add(Step::Packages { tools, base, packages: packages.to_vec(), ids, epoch })
     }
 
     fn add(&mut self, step: Step) -> Result<Key> {
@@ -172,10 +191,10 @@ fn kernel(packages: &[PackageRef]) -> Result<(PackageRef, String)> {
         })
 }
 
-/// The lock's numbers of the users that this server's roles name.
-fn ids(spec: &Spec, lock: &Lock, server: &Server) -> Ids {
+/// The lock's numbers of the users that these roles name.
+fn ids<'a>(lock: &Lock, roles: impl Iterator<Item = &'a Role>) -> Ids {
     let mut ids = Ids::default();
-    for role in spec.roles_of(server) {
+    for role in roles {
         for name in role.users.iter().chain(&role.groups) {
             if let Some(id) = lock.ids.users.get(name) {
                 ids.users.insert(name.clone(), *id);
