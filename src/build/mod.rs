@@ -7,10 +7,11 @@ mod blame;
 mod config;
 mod debs;
 mod disk;
+mod output;
 mod secrets;
 mod validate;
 
-pub use disk::Format;
+pub use output::Format;
 
 use crate::error::{Error, Result};
 use crate::fs;

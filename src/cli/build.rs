@@ -22,8 +22,15 @@ pub(super) struct Arguments {
     /// Folder for the images
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// The image file's form: qcow2 (QEMU's, small) or raw
-    #[arg(long, value_enum, default_value = "qcow2", hide_possible_values = true)]
+    /// The image file's form: qcow2 (QEMU's), raw, raw.zst,
+    /// vmdk (VMware's, stream-optimized) or vhdx (Hyper-V's)
+    #[arg(
+        long,
+        value_enum,
+        default_value = "qcow2",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     format: Format,
 }
 

@@ -86,6 +86,36 @@ fn quiet_says_results_only() {
 }
 
 #[test]
+fn every_format_holds_the_same_disk_and_is_written_once() {
+    let world = World::locked();
+    for format in ["raw", "raw.zst", "vmdk", "vhdx", "qcow2"] {
+        let line = format!("arch1 --format {format} --out images");
+        let file = format!("images/arch1-web1.{format}\n");
+        let first = world.cli(&line).run();
+        assert_eq!((first.stdout.as_str(), first.code), (file.as_str(), 0), "{}", first.text());
+        assert!(first.stderr.contains(&format!("     Writing {file}")), "{}", first.stderr);
+        let before = state(&world.path("project/images"));
+        world.cli(&line).stdout(&file).stderr(UNCHANGED).code(0);
+        assert_eq!(changes(&before, &world.path("project/images")), [""; 0].map(PathBuf::from));
+    }
+    let read =
+        |format: &str| std::fs::read(world.path(&format!("project/images/arch1-web1.{format}")));
+    let flat = read("raw").unwrap();
+    assert!(zstd::decode_all(read("raw.zst").unwrap().as_slice()).unwrap() == flat);
+    // The tables stand in each where its own specification puts the first megabyte.
+    assert_eq!(&flat[512..520], b"EFI PART");
+    let manifest: serde_json::Value =
+        serde_json::from_str(&world.read("project/images/arch1-web1.json")).unwrap();
+    let id = &manifest["identity"].as_str().unwrap()[..8];
+    let vmdk = read("vmdk").unwrap();
+    assert!(String::from_utf8_lossy(&vmdk[..4096]).contains(&format!("CID={id}\n")));
+    world
+        .cli("arch1 --format vdi")
+        .stderr("error: invalid value 'vdi' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
+        .code(2);
+}
+
+#[test]
 fn all_servers_of_all_architectures() {
     let world = World::new();
     let second = world.read("project/images/arch1.toml");
