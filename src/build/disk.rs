@@ -6,6 +6,7 @@ use crate::fs::{self, Sha256Digest};
 use crate::image::disk::{Content, Contents};
 use crate::image::grub::{self, BootCode};
 use crate::image::manifest::{ContentDigest, Manifest, Package, PartitionMap};
+use crate::image::sbom::{self, Materials};
 use crate::plan::layout::Label;
 use crate::plan::step::ImageStep;
 use crate::store::{Key, Object};
@@ -38,7 +39,7 @@ pub(super) fn assemble(
     Ok((boot, contents))
 }
 
-/// Makes `manifest.json`.
+/// Makes `manifest.json` and `sbom.json`.
 pub(super) fn manifest(
     image: &ImageStep,
     inputs: &BTreeMap<Key, Object>,
@@ -70,5 +71,14 @@ pub(super) fn manifest(
             })
             .collect(),
     };
-    fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())
+    fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())?;
+    let materials = Materials {
+        packages: &image.packages,
+        boot: &image.boot,
+        requested: &image.requested,
+        facts: &inputs[&image.inventory].json("inventory.json")?,
+        epoch: image.epoch,
+    };
+    let bill = sbom::to_json(&manifest, &materials)?;
+    fs::write_atomically(&aside.join("sbom.json"), bill.as_bytes())
 }

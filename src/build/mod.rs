@@ -7,6 +7,7 @@ mod blame;
 mod config;
 mod debs;
 mod disk;
+mod inventory;
 mod output;
 mod secrets;
 mod validate;
@@ -190,6 +191,9 @@ impl<'a> Build<'a> {
                 let (bootloader, kernel) = (object(bootloader), object(kernel));
                 let work = Esp { image, size: *size, grub_cfg, slot: &slot, bootloader, kernel };
                 work.make(tools, aside)
+            }
+            Step::Inventory { tree: packages, packages: all } => {
+                inventory::write(&tree(packages), all, aside)
             }
             Step::Image(image) => disk::manifest(image, inputs, aside),
         }

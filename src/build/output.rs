@@ -71,8 +71,8 @@ struct Stamp {
 }
 
 impl Build<'_> {
-    /// Writes the image to `out/<image>.<format>` and its manifest to
-    /// `out/<image>.json`. Says whether anything had to be written.
+    /// Writes the image to `out/<image>.<format>`, its manifest to `out/<image>.json`
+    /// and its bill of materials to `out/<image>.cdx.json`. Says whether anything had to be written.
     ///
     /// # Errors
     /// Those of the steps, and of writing; a file that was there stays whole.
@@ -85,10 +85,10 @@ impl Build<'_> {
         check_writable(out, &file)?;
         let object = self.provide(planned.key)?;
         let manifest: crate::image::manifest::Manifest = object.json("manifest.json")?;
-        let json = out.join(format!("{}.json", self.plan.image));
-        let text = fs::read(&object.path("manifest.json"))?;
-        let same_manifest = std::fs::read(&json).is_ok_and(|there| there == text);
-        if same_manifest && self.is_current(&file, manifest.identity) {
+        let beside = self.beside(&object, out)?;
+        let same =
+            beside.iter().all(|(path, text)| std::fs::read(path).is_ok_and(|there| there == *text));
+        if same && self.is_current(&file, manifest.identity) {
             return Ok((file, false));
         }
         let inputs = self.image_inputs(&planned.step)?;
@@ -96,9 +96,19 @@ impl Build<'_> {
         let disk = Disk::assemble(&image.layout, &boot, &contents)?;
         progress::step("Writing", file.display().to_string());
         format.write(&disk, manifest.identity, &file)?;
-        fs::write_atomically(&json, &text)?;
+        for (path, text) in beside {
+            fs::write_atomically(&path, &text)?;
+        }
         self.remember(&file, manifest.identity)?;
         Ok((file, true))
+    }
+
+    /// The small files beside an image: its manifest, and its bill of materials under
+    /// the ending that CycloneDX names.
+    fn beside(&self, object: &Object, out: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
+        let at = |ending: &str| out.join(format!("{}.{ending}", self.plan.image));
+        let text = |name: &str| fs::read(&object.path(name));
+        Ok([(at("json"), text("manifest.json")?), (at("cdx.json"), text("sbom.json")?)])
     }
 
     fn image_inputs(&self, step: &Step) -> Result<BTreeMap<Key, Object>> {

@@ -16,6 +16,7 @@ const STEPS: &str = "      Making tools: unpack 14 packages
       Making esp: FAT of 4.2 MB
       Making state: ext4 of 4.2 MB
       Making validate: run 0 validators
+      Making inventory: suppliers and licences of 3 packages
       Making image: disk map of arch1-web1
      Writing out/arch1-web1.qcow2
 ";
@@ -28,6 +29,7 @@ const TIMES: &str = "        Took TIME  tools
         Took TIME  esp
         Took TIME  state
         Took TIME  validate
+        Took TIME  inventory
         Took TIME  image
 ";
 const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
@@ -63,7 +65,10 @@ fn the_first_build_does_all_and_the_second_nothing() {
     // The sizes of the host's shell and C library are in it.
     let fetched = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.', "");
     assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}")));
-    assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
+    assert_eq!(
+        world.list("project/out"),
+        ["arch1-web1.cdx.json", "arch1-web1.json", "arch1-web1.qcow2"]
+    );
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
