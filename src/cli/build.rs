@@ -4,6 +4,7 @@ use super::Common;
 use super::project::{Project, servers};
 use crate::build::{Build, Format};
 use crate::error::{Error, Result};
+use crate::explain::record;
 use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
@@ -66,6 +67,7 @@ fn one(
     for (name, time) in build.times() {
         progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
     }
+    record::remember(&project.store, project.folder(), &plan)?;
     if !written {
         progress::step("Unchanged", format!("{} is up to date", plan.image));
     }
