@@ -9,6 +9,7 @@ pub mod build;
 pub mod cli;
 pub mod error;
 pub mod exec;
+pub mod explain;
 pub mod fs;
 pub mod graph;
 pub mod image;

@@ -7,11 +7,13 @@ mod blame;
 mod config;
 mod debs;
 mod disk;
+mod inventory;
+mod output;
 mod schedule;
 mod secrets;
 mod validate;
 
-pub use disk::Format;
+pub use output::Format;
 pub use schedule::{default_jobs, make_all};
 
 use crate::error::{Error, Result};
@@ -122,9 +124,9 @@ impl<'a> Build<'a> {
         self.steps.get(&key).copied().ok_or_else(|| Error::build("a step is not in its plan"))
     }
 
-    /// The image's name, such as `arch4-web1`.
-    pub fn image(&self) -> &str {
-        &self.plan.image
+    /// What is carried out.
+    pub fn plan(&self) -> &'a Plan {
+        self.plan
     }
 
     /// Whether the plan's last step is there.
@@ -216,6 +218,9 @@ impl<'a> Build<'a> {
                 let (bootloader, kernel) = (object(bootloader), object(kernel));
                 let work = Esp { image, size: *size, grub_cfg, slot: &slot, bootloader, kernel };
                 work.make(tools, aside)
+            }
+            Step::Inventory { tree: packages, packages: all } => {
+                inventory::write(&tree(packages), all, aside)
             }
             Step::Image(image) => disk::manifest(image, inputs, aside),
         }

@@ -4,6 +4,7 @@ use super::Common;
 use super::project::{Project, servers};
 use crate::build::{self, Build, Format};
 use crate::error::{Error, Result};
+use crate::explain::record;
 use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
@@ -23,8 +24,15 @@ pub(super) struct Arguments {
     /// Folder for the images
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// The image file's form: qcow2 (QEMU's, small) or raw
-    #[arg(long, value_enum, default_value = "qcow2", hide_possible_values = true)]
+    /// The image file's form: qcow2 (QEMU's), raw, raw.zst,
+    /// vmdk (VMware's, stream-optimized) or vhdx (Hyper-V's)
+    #[arg(
+        long,
+        value_enum,
+        default_value = "qcow2",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     format: Format,
     /// How many steps run at a time [default: one a processor]
     #[arg(short, long, value_name = "N")]
@@ -59,6 +67,8 @@ fn make(
     };
     let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
     let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
+    // To fail after all the work is done is late.
+    builds.iter().try_for_each(|b| b.check_output(arguments.format, &arguments.out).map(drop))?;
     let jobs = arguments.jobs.map_or_else(build::default_jobs, NonZeroUsize::get);
     let made = build::make_all(&builds, jobs);
     for build in &builds {
@@ -68,17 +78,18 @@ fn make(
     }
     for build in &builds {
         if made.is_ok() || build.is_made()? {
-            write(arguments, build)?;
+            write(arguments, project, build)?;
         }
     }
     made
 }
 
 /// Writes one image and says so.
-fn write(arguments: &Arguments, build: &Build<'_>) -> Result<()> {
+fn write(arguments: &Arguments, project: &Project, build: &Build<'_>) -> Result<()> {
     let (file, written) = build.write(arguments.format, &arguments.out)?;
+    record::remember(&project.store, project.folder(), build.plan())?;
     if !written {
-        progress::step("Unchanged", format!("{} is up to date", build.image()));
+        progress::step("Unchanged", format!("{} is up to date", build.plan().image));
     }
     println!("{}", file.display());
     Ok(())

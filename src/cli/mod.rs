@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and what they share in `project.rs`.
 
 mod build;
+mod explain;
 mod gc;
 mod graph;
 mod lock;
@@ -20,6 +21,7 @@ Examples:
   imagebuild arch4                    build all servers of architecture 4
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
+  imagebuild explain arch4            which steps would be made again, and why
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild lock --update            move to the archive's newest packages
 
@@ -52,6 +54,8 @@ enum Verb {
     Lock(lock::Arguments),
     /// Show every step of a build and the disk map, without building
     Plan(plan::Arguments),
+    /// Say why: what a build would make again, what brought a package or a file
+    Explain(explain::Arguments),
     /// Draw an architecture: servers, roles, addresses, ports; text or SVG
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
@@ -143,6 +147,7 @@ impl Cli {
             None => build::run(&self.build, &self.common),
             Some(Verb::Lock(arguments)) => lock::run(&arguments, &self.common),
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
+            Some(Verb::Explain(arguments)) => explain::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),

@@ -163,6 +163,11 @@ impl Project {
         ))
     }
 
+    /// The project's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.lock_path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     fn pool(&self) -> Result<Pool> {
         let fetcher = Fetcher::new(Patience::default());
         Pool::new(self.store.root(), self.mirrors.clone(), fetcher, &self.lock)

@@ -144,16 +144,52 @@ fn render(source: &str, file: &TreeFile, context: &Context<'_>) -> Result<String
         Error::input(format!("the template {source} is not UTF-8: {cause}"))
             .hint("take `.j2` off its name if it is not a template")
     })?;
+    environment()
+        .map_err(|cause| template_error(source, text, &cause))?
+        .render_named_str(source, text, Serde(context))
+        .map_err(|cause| template_error(source, text, &cause))
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
     syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
-    environment.set_syntax(syntax.build().map_err(|cause| template_error(source, text, &cause))?);
+    environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_debug(true);
-    environment
-        .render_named_str(source, text, Serde(context))
-        .map_err(|cause| template_error(source, text, &cause))
+    Ok(environment)
+}
+
+/// The variables that the template `source` names, with their values for `server` as
+/// JSON, sorted. What a loop or a macro names itself is not among them.
+///
+/// # Errors
+/// When there is no such template, or it is wrong.
+pub fn variables(
+    spec: &Spec,
+    architecture: &Architecture,
+    server: &Server,
+    source: &str,
+) -> Result<Vec<(String, String)>> {
+    let missing = || Error::input(format!("the project has no {source}"));
+    let file = spec.tree.get(source).ok_or_else(missing)?;
+    let text = String::from_utf8_lossy(&file.content);
+    let wrong = |cause: &minijinja::Error| template_error(source, &text, cause);
+    let environment = environment().map_err(|cause| wrong(&cause))?;
+    let template =
+        environment.template_from_named_str(source, &text).map_err(|cause| wrong(&cause))?;
+    let values = serde_json::to_value(Context::new(spec, architecture, server))
+        .map_err(|cause| Error::build(cause.to_string()))?;
+    let names: std::collections::BTreeSet<String> =
+        template.undeclared_variables(true).into_iter().collect();
+    Ok(names.into_iter().filter_map(|name| Some((name.clone(), value(&values, &name)?))).collect())
+}
+
+/// The value under a name with dots, as JSON.
+fn value(values: &serde_json::Value, name: &str) -> Option<String> {
+    let found = name.split('.').try_fold(values, |value, part| value.get(part))?;
+    Some(found.to_string())
 }
 
 fn template_error(source: &str, text: &str, cause: &minijinja::Error) -> Error {

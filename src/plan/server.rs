@@ -21,6 +21,10 @@ pub const VM_TOOLS: &str = "tools/vm";
 /// line, the book's interface names, a panic reboots after half a minute.
 const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
 
+/// Where GRUB, and the programs of the initramfs, come from.
+const BOOT_PACKAGES: [&str; 5] =
+    ["busybox-static", "dmsetup", "grub-efi-amd64-bin", "grub-pc-bin", "util-linux"];
+
 /// A step and its key.
 #[derive(Debug, Clone, Serialize)]
 pub struct Planned {
@@ -81,7 +85,10 @@ impl Plan {
             size: server.disk.esp.bytes(),
             epoch,
         })?;
+        let inventory = plan.add(Step::Inventory { tree, packages: packages.clone() })?;
         let (layout, version) = (plan.layout.clone(), server.image_version.clone());
+        let requested = spec.packages(server).into_iter().map(str::to_owned).collect();
+        let boot = boot(&refs(lock, TOOLS)?);
         let lock = lock.digest();
         let keys = ImageStep {
             layout,
@@ -95,6 +102,10 @@ impl Plan {
             lock,
             kernel_release,
             packages,
+            inventory,
+            boot,
+            requested,
+            epoch,
         };
         plan.add(Step::Image(Box::new(keys)))?;
         Ok(plan)
@@ -205,6 +216,25 @@ fn ids<'a>(lock: &Lock, roles: impl Iterator<Item = &'a Role>) -> Ids {
         }
     }
     ids
+}
+
+/// The packages of the tools closure whose files get into the boot chain: GRUB's, those
+/// of the initramfs' programs, and of the libraries that these lead to.
+fn boot(tools: &[PackageRef]) -> Vec<PackageRef> {
+    let mut names: Vec<&str> = BOOT_PACKAGES.to_vec();
+    let mut at = 0;
+    while let Some(name) = names.get(at).copied() {
+        let package = tools.iter().find(|package| package.name == name);
+        let depends = package.into_iter().flat_map(|package| &package.depends);
+        for next in depends.filter(|next| next.starts_with("lib")) {
+            if !names.contains(&next.as_str()) {
+                names.push(next);
+            }
+        }
+        at += 1;
+    }
+    let in_boot = |package: &&PackageRef| names.contains(&package.name.as_str());
+    tools.iter().filter(in_boot).cloned().collect()
 }
 
 fn layout(server: &Server) -> Result<Layout> {

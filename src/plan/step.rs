@@ -163,8 +163,15 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// Put the disk together: `manifest.json`; the disk's own files are written from
-    /// the inputs.
+    /// Read what the packages say of themselves: `inventory.json`.
+    Inventory {
+        /// The packages tree.
+        tree: Key,
+        /// The packages.
+        packages: Vec<PackageRef>,
+    },
+    /// Put the disk together: `manifest.json`, `sbom.json`; the disk's own files are
+    /// written from the inputs.
     Image(Box<ImageStep>),
 }
 
@@ -193,6 +200,14 @@ pub struct ImageStep {
     pub kernel_release: String,
     /// All packages.
     pub packages: Vec<PackageRef>,
+    /// What they say of themselves.
+    pub inventory: Key,
+    /// Packages of the tools closure that parts of the boot chain are copied from.
+    pub boot: Vec<PackageRef>,
+    /// Names that the server's roles ask for.
+    pub requested: Vec<String>,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: u64,
 }
 
 /// A credential's file, made for the validators only.
@@ -230,6 +245,7 @@ impl Step {
                 vec![*tools, *tree]
             }
             Step::Validate { tree, config, .. } => vec![*tree, *config],
+            Step::Inventory { tree, .. } => vec![*tree],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![*tools, *bootloader, *kernel, *packages, *config]
             }
@@ -240,6 +256,7 @@ impl Step {
                 image.config,
                 image.state,
                 image.validate,
+                image.inventory,
             ],
         }
     }
@@ -257,6 +274,7 @@ impl Step {
             Step::Validate { .. } => "validate",
             Step::State { .. } => "state",
             Step::Esp { .. } => "esp",
+            Step::Inventory { .. } => "inventory",
             Step::Image(_) => "image",
         }
     }
@@ -280,6 +298,9 @@ impl Step {
             Step::Validate { validators, .. } => format!("run {} validators", validators.len()),
             Step::State { size, .. } => format!("ext4 of {}", crate::progress::bytes(*size)),
             Step::Esp { size, .. } => format!("FAT of {}", crate::progress::bytes(*size)),
+            Step::Inventory { packages, .. } => {
+                format!("suppliers and licences of {} packages", packages.len())
+            }
             Step::Image(image) => format!("disk map of {}", image.layout.image),
         }
     }

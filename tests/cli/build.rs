@@ -15,6 +15,7 @@ const STEPS: &str = "      Making tools: unpack 14 packages
       Making packages-layer: EROFS and hash tree of the packages
       Making config-layer: EROFS and hash tree of 5 configuration files
       Making validate: run 0 validators
+      Making inventory: suppliers and licences of 3 packages
       Making state: ext4 of 4.2 MB
       Making esp: FAT of 4.2 MB
       Making image: disk map of arch1-web1
@@ -28,6 +29,7 @@ const TIMES: &str = "        Took TIME  tools
         Took TIME  packages-layer
         Took TIME  config-layer
         Took TIME  validate
+        Took TIME  inventory
         Took TIME  state
         Took TIME  esp
         Took TIME  image
@@ -66,7 +68,10 @@ fn the_first_build_does_all_and_the_second_nothing() {
     // The sizes of the host's shell and C library are in it.
     let fetched = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.', "");
     assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}{WRITING}")));
-    assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
+    assert_eq!(
+        world.list("project/out"),
+        ["arch1-web1.cdx.json", "arch1-web1.json", "arch1-web1.qcow2"]
+    );
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
@@ -86,6 +91,36 @@ fn quiet_says_results_only() {
     world.cli("arch1 --quiet").stdout(IMAGE).code(0);
     world.cli("arch1 --quiet").stdout(IMAGE).code(0);
     world.cli("arch1 -q --format raw").stdout("out/arch1-web1.raw\n").code(0);
+}
+
+#[test]
+fn every_format_holds_the_same_disk_and_is_written_once() {
+    let world = World::locked();
+    for format in ["raw", "raw.zst", "vmdk", "vhdx", "qcow2"] {
+        let line = format!("arch1 --format {format} --out images");
+        let file = format!("images/arch1-web1.{format}\n");
+        let first = world.cli(&line).run();
+        assert_eq!((first.stdout.as_str(), first.code), (file.as_str(), 0), "{}", first.text());
+        assert!(first.stderr.contains(&format!("     Writing {file}")), "{}", first.stderr);
+        let before = state(&world.path("project/images"));
+        world.cli(&line).stdout(&file).stderr(UNCHANGED).code(0);
+        assert_eq!(changes(&before, &world.path("project/images")), [""; 0].map(PathBuf::from));
+    }
+    let read =
+        |format: &str| std::fs::read(world.path(&format!("project/images/arch1-web1.{format}")));
+    let flat = read("raw").unwrap();
+    assert!(zstd::decode_all(read("raw.zst").unwrap().as_slice()).unwrap() == flat);
+    // The tables stand in each where its own specification puts the first megabyte.
+    assert_eq!(&flat[512..520], b"EFI PART");
+    let manifest: serde_json::Value =
+        serde_json::from_str(&world.read("project/images/arch1-web1.json")).unwrap();
+    let id = &manifest["identity"].as_str().unwrap()[..8];
+    let vmdk = read("vmdk").unwrap();
+    assert!(String::from_utf8_lossy(&vmdk[..4096]).contains(&format!("CID={id}\n")));
+    world
+        .cli("arch1 --format vdi")
+        .stderr("error: invalid value 'vdi' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
+        .code(2);
 }
 
 #[test]

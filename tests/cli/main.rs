@@ -12,6 +12,7 @@ mod build;
 mod closure;
 mod command_line;
 mod disk;
+mod explain;
 mod goldens;
 mod harness;
 mod lock;
