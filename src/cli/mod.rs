@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and what they share in `project.rs`.
 
 mod build;
+mod diff;
 mod explain;
 mod gc;
 mod graph;
@@ -22,6 +23,7 @@ Examples:
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
   imagebuild explain arch4            which steps would be made again, and why
+  imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild lock --update            move to the archive's newest packages
 
@@ -56,6 +58,8 @@ enum Verb {
     Plan(plan::Arguments),
     /// Say why: what a build would make again, what brought a package or a file
     Explain(explain::Arguments),
+    /// Compare two images, or what two revisions of the project would make
+    Diff(diff::Arguments),
     /// Draw an architecture: servers, roles, addresses, ports; text or SVG
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
@@ -148,6 +152,7 @@ impl Cli {
             Some(Verb::Lock(arguments)) => lock::run(&arguments, &self.common),
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
             Some(Verb::Explain(arguments)) => explain::run(&arguments, &self.common),
+            Some(Verb::Diff(arguments)) => diff::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),

@@ -164,8 +164,13 @@ fn short(text: &str) -> String {
     if short.is_empty() { "nothing".to_owned() } else { short }
 }
 
-/// The lines that differ, with one line around them.
-pub fn diff(old: &str, new: &str) -> String {
+/// A unified diff with three lines around each change, without a head.
+pub fn unified(old: &str, new: &str) -> String {
+    TextDiff::from_lines(old, new).unified_diff().context_radius(3).to_string()
+}
+
+/// The lines that differ, with one line around them, and not too many.
+fn diff(old: &str, new: &str) -> String {
     let text = TextDiff::from_lines(old, new);
     let all = text.unified_diff().context_radius(1).missing_newline_hint(false).to_string();
     let lines: Vec<&str> = all.lines().collect();

@@ -16,6 +16,7 @@ pub mod modules;
 pub mod qcow2;
 pub mod raw;
 pub mod raw_zst;
+pub mod reader;
 pub mod sbom;
 pub mod tools;
 pub mod verity;

@@ -11,6 +11,7 @@ mod bad_packages;
 mod build;
 mod closure;
 mod command_line;
+mod diff;
 mod disk;
 mod explain;
 mod goldens;
