@@ -134,6 +134,7 @@ impl Parts<'_> {
                 | Step::Validate { .. }
                 | Step::State { .. }
                 | Step::Inventory { .. }
+                | Step::Base { .. }
                 | Step::Image(_) => {}
             }
         }

@@ -32,7 +32,7 @@ mod tests {
     fn lines_fit_and_lose_nothing() {
         let text = "load-balancer + heartbeat + web + monitor";
         let lines = wrap(text, 13.0, 200);
-        assert_eq!(lines, ["load-balancer +", "heartbeat + web +", "monitor"]);
+        assert_eq!(lines, ["load-balancer + heartbeat", "+ web + monitor"]);
         assert!(lines.iter().all(|line| width(line, 13.0) <= 200));
         assert_eq!(wrap("averylongword x", 10.0, 5), ["averylongword", "x"]);
     }

@@ -169,24 +169,40 @@ fn dependencies(materials: &Materials<'_>, boot: &[&PackageRef]) -> Vec<Value> {
     std::iter::once(first).chain(others).collect()
 }
 
+/// What was asked for, then what nothing leads to, then one of each loop that is left:
+/// together they lead to every package.
 fn roots<'a>(requested: &'a [String], by_name: &BTreeMap<&'a str, &'a PackageRef>) -> Vec<&'a str> {
-    let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut roots = Vec::new();
+    let led_to: BTreeSet<&str> =
+        by_name.values().flat_map(|package| &package.depends).map(String::as_str).collect();
     let wanted = requested.iter().map(String::as_str).filter(|name| by_name.contains_key(name));
-    for name in wanted.chain(by_name.keys().copied()) {
-        if reached.contains(name) && !requested.iter().any(|asked| asked == name) {
-            continue;
-        }
-        roots.push(name);
-        let mut queue = vec![name];
-        while let Some(name) = queue.pop() {
-            if reached.insert(name) {
-                let next = by_name.get(name).into_iter().flat_map(|package| &package.depends);
-                queue.extend(next.map(String::as_str));
-            }
+    let wanted: Vec<&str> = wanted.collect();
+    let unasked = by_name.keys().copied().filter(|name| !wanted.contains(name));
+    let (inner, outer): (Vec<&str>, Vec<&str>) = unasked.partition(|name| led_to.contains(name));
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut roots = wanted.clone();
+    wanted.into_iter().for_each(|name| reach(name, by_name, &mut reached));
+    for name in outer.into_iter().chain(inner) {
+        if !reached.contains(name) {
+            roots.push(name);
+            reach(name, by_name, &mut reached);
         }
     }
     roots
+}
+
+/// Adds `name` and all that it leads to.
+fn reach<'a>(
+    name: &'a str,
+    by_name: &BTreeMap<&'a str, &'a PackageRef>,
+    reached: &mut BTreeSet<&'a str>,
+) {
+    let mut queue = vec![name];
+    while let Some(name) = queue.pop() {
+        if reached.insert(name) {
+            let next = by_name.get(name).into_iter().flat_map(|package| &package.depends);
+            queue.extend(next.map(String::as_str));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -220,9 +236,11 @@ mod tests {
             package("b", "1", &["a"]),
             package("c", "1", &[]),
             package("d", "1", &["c"]),
+            package("e", "1", &["f"]),
+            package("f", "1", &["e"]),
         ];
         let by_name = all.iter().map(|package| (package.name.as_str(), package)).collect();
-        assert_eq!(roots(&["b".into(), "@essential".into()], &by_name), ["b", "c", "d"]);
+        assert_eq!(roots(&["b".into(), "@essential".into()], &by_name), ["b", "d", "e"]);
     }
 
     #[test]
