@@ -78,12 +78,12 @@ fn bar(architecture: &Architecture, network: &Network, top: usize, width: usize)
         network.name,
         GAP + 12,
         top + 36,
-        network.v4,
-        network.v6,
+        network.shown().0,
+        network.shown().1,
     );
     for (place, floating) in floating_on(architecture, network).enumerate() {
         let x = pill(place, width);
-        let (v4, v6) = (floating.addresses.v4, floating.addresses.v6);
+        let (v4, v6) = floating.addresses.shown();
         out += &format!(
             "<rect class=\"f\" x=\"{x}\" y=\"{}\" width=\"200\" height=\"{}\" rx=\"16\"/>\n<text class=\"s\" x=\"{}\" y=\"{}\">{v4}, {v6}</text>\n<text class=\"s\" x=\"{}\" y=\"{}\">floating: {}</text>\n",
             top + 4,
@@ -122,7 +122,7 @@ fn links(row: &Row<'_>, network: &Network, top: usize, width: usize) -> String {
             let y = from.midpoint(to);
             format!(
                 "<line class=\"l\" x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\"/>\n<text class=\"s\" x=\"{}\" y=\"{}\">{}  {}</text>\n<text class=\"s\" x=\"{}\" y=\"{}\">{}</text>\n",
-                x + 7, y - 3, network.interface, own.v4, x + 7, y + 11, own.v6,
+                x + 7, y - 3, network.interface, own.shown().0, x + 7, y + 11, own.shown().1,
             )
         })
         .collect()
