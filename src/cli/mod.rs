@@ -3,6 +3,7 @@
 mod build;
 mod gc;
 mod graph;
+mod init;
 mod lock;
 mod plan;
 mod project;
@@ -20,6 +21,7 @@ Examples:
   imagebuild arch4                    build all servers of architecture 4
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
+  imagebuild init                     write a commented site.toml
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild lock --update            move to the archive's newest packages
 
@@ -56,6 +58,10 @@ enum Verb {
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
     Gc(gc::Arguments),
+    /// Write a commented site.toml: your names, addresses, keys, website
+    Init(init::Arguments),
+    /// Print the JSON schema of site.toml, for editors
+    Schema,
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -145,6 +151,11 @@ impl Cli {
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
+            Some(Verb::Init(arguments)) => init::run(&arguments, &self.common),
+            Some(Verb::Schema) => {
+                init::schema();
+                Ok(())
+            }
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }
