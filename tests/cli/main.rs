@@ -18,4 +18,5 @@ mod lock;
 mod mirror;
 mod plan;
 mod scripts;
+mod site;
 mod world;
