@@ -60,6 +60,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "overlays/database/usr/lib/systemd/system/imagebuild-database.service",
     "overlays/database/usr/lib/systemd/system/var-lib-mysql.mount",
     "overlays/database/usr/sbin/imagebuild-backup",
+    "overlays/database/usr/sbin/imagebuild-move-in",
     "overlays/database/usr/sbin/imagebuild-restore",
     "overlays/director/etc/keepalived/lvs.conf.j2",
     "overlays/director/etc/modules-load.d/imagebuild-director.conf",
