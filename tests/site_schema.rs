@@ -203,7 +203,8 @@ fn init_shows_every_key() {
     }
 }
 
-const BAD: [&str; 22] = [
+const BAD: [&str; 23] = [
+    "name = 'The \"best\" site'",
     "nmae = \"x\"",
     "name = 1",
     "domains = \"example.org\"",

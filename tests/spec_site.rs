@@ -458,3 +458,50 @@ fn https_ends_where_visitors_arrive() {
     assert!(config("arch1-web1", nginx).contains("server_name example.org www.example.org;"));
     assert_eq!(config("arch2-web2", "/usr/lib/imagebuild/certificate"), "");
 }
+
+/// The application's side: book, chapter 12; docs/site.md has the same table.
+#[test]
+fn every_architecture_tells_the_application_where_its_databases_are() {
+    let spec = load("");
+    let cache = "\ncache_socket = \"/run/memcached/memcached.sock\"\ncache_seconds = 3600\n";
+    let expected = [
+        ("arch1-web1", "192.168.0.21", "listed", "192.168.0.21", cache),
+        ("arch2-web2", "localhost", "listed", "localhost", ""),
+        ("arch3-server1", "localhost 192.168.0.10", "listed", "192.168.0.10", ""),
+        ("arch3-server2", "localhost 192.168.0.10", "listed", "192.168.0.10", ""),
+        ("arch4-web1", "192.168.0.21", "listed", "192.168.0.21", ""),
+        ("arch5-web1", "192.168.0.21 192.168.0.22", "random", "192.168.0.20", ""),
+        ("arch6-web2", "192.168.0.30", "listed", "192.168.0.31", ""),
+    ];
+    for (image, reads, order, writes, cache) in expected {
+        let files = files(&spec, image);
+        let server = image.split_once('-').unwrap().1;
+        let ini = &files["/etc/imagebuild/site.ini"];
+        assert!(ini.contains(&format!("server = \"{server}\"\n")), "{ini}");
+        assert!(
+            ini.contains(&format!("reads = \"{reads}\"\nreads_order = \"{order}\"\n")),
+            "{ini}"
+        );
+        assert!(ini.contains(&format!("\nwrites = \"{writes}\"\n")), "{ini}");
+        assert!(ini.ends_with(cache) && ini.contains("cache") != cache.is_empty(), "{ini}");
+        let pool = &files["/etc/php/8.4/fpm/pool.d/www.conf"];
+        assert!(pool.contains(&format!("env[SITE_SERVER] = {server}\n")), "{pool}");
+        assert!(pool.contains(&format!("env[SITE_DATABASE_READS] = \"{reads}\"\n")), "{pool}");
+        assert!(pool.contains(&format!("env[SITE_DATABASE_READS_ORDER] = {order}\n")), "{pool}");
+        assert!(pool.contains(&format!("env[SITE_DATABASE_WRITES] = \"{writes}\"\n")), "{pool}");
+        assert_eq!(pool.contains("env[SITE_CACHE_SECONDS] = 3600\n"), !cache.is_empty(), "{pool}");
+    }
+}
+
+#[test]
+fn a_name_that_would_break_out_of_its_quotes() {
+    assert_eq!(
+        error("name = 'The \"best\" site'\n"),
+        "error: the site's name has the character '\"'
+ --> site.toml:1:8
+  |
+1 | name = 'The \"best\" site'
+  |        ^^^^^^^^^^^^^^^^^
+hint: use typographic quotes; `\\`, `$` and control characters have no place in it"
+    );
+}

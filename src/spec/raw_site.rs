@@ -12,7 +12,7 @@ use toml::Spanned;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawSite {
     /// The site's name, shown by the demo site.
-    pub name: Option<String>,
+    pub name: Option<Spanned<String>>,
     /// The DNS names of the site; the first is the one that certificates are made for.
     #[serde(default)]
     pub domains: Vec<Spanned<String>>,

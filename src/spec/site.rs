@@ -13,6 +13,9 @@ const TAKEN: [&str; 4] = ["debian", "debian-security", "built-in", "local"];
 
 /// What the site says about itself.
 pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site> {
+    if let Some(name) = &raw.name {
+        check_name(name, sources)?;
+    }
     if let Some(version) = &raw.version {
         check_version(version, sources)?;
     }
@@ -34,13 +37,22 @@ pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site
     let web_root = raw.web_root.as_ref().map(|folder| folder.get_ref().clone());
     Ok(Site {
         web_root: web_root.unwrap_or_default(),
-        name: raw.name.clone().unwrap_or_else(|| "Demo site".to_owned()),
+        name: raw.name.as_ref().map_or("Demo site".to_owned(), |name| name.get_ref().clone()),
         domains: raw.domains.iter().map(|domain| domain.get_ref().clone()).collect(),
         version: raw.version.as_ref().map_or("1".to_owned(), |version| version.get_ref().clone()),
         mirror: raw.mirror.as_ref().map(|mirror| mirror.get_ref().clone()),
         sources: archives,
         admin_keys: keys.iter().map(|key| key.get_ref().trim().to_owned()).collect(),
     })
+}
+
+/// It stands between quotes in an INI file, where these mean something.
+fn check_name(name: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let special = |c: char| c.is_control() || "\"\\$".contains(c);
+    let Some(bad) = name.get_ref().chars().find(|c| special(*c)) else { return Ok(()) };
+    Err(sources
+        .error(name.span(), format!("the site's name has the character {bad:?}"))
+        .hint("use typographic quotes; `\\`, `$` and control characters have no place in it"))
 }
 
 /// os-release(5): lower-case letters, digits, `.`, `_`, `-`.
