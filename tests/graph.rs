@@ -29,7 +29,7 @@ fn every_drawing_names_every_server_network_and_floating_address() {
     for architecture in spec.architectures.values() {
         let svg = graph::svg(&spec, architecture);
         let text = graph::text(&spec, architecture);
-        let floating = architecture.floating.values().map(|f| f.addresses.v4.to_string());
+        let floating = architecture.floating.values().map(|f| f.addresses.shown().0);
         let names = architecture.servers.keys().chain(architecture.networks.keys()).cloned();
         for name in names.chain(floating) {
             assert!(svg.contains(&name), "{} as SVG lacks {name}", architecture.name);

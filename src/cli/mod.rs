@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod gc;
 mod graph;
+mod init;
 mod lock;
 mod plan;
 mod project;
@@ -22,6 +23,7 @@ Examples:
   imagebuild arch4                    build all servers of architecture 4
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
+  imagebuild init                     write a commented site.toml
   imagebuild explain arch4            which steps would be made again, and why
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
   imagebuild seed arch4               make the servers' secrets and their seeds
@@ -64,6 +66,10 @@ enum Verb {
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
     Gc(gc::Arguments),
+    /// Write a commented site.toml: your names, addresses, keys, website
+    Init(init::Arguments),
+    /// Print the JSON schema of site.toml, for editors
+    Schema,
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -155,6 +161,11 @@ impl Cli {
             Some(Verb::Diff(arguments)) => diff::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
+            Some(Verb::Init(arguments)) => init::run(&arguments, &self.common),
+            Some(Verb::Schema) => {
+                init::schema();
+                Ok(())
+            }
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }

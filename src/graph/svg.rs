@@ -127,7 +127,8 @@ fn rails(architecture: &Architecture, network: &Network, servers: &[&Server]) ->
 }
 
 fn prefixes(network: &Network) -> String {
-    format!("{}, {}", network.v4, network.v6)
+    let (v4, v6) = network.shown();
+    format!("{v4}, {v6}")
 }
 
 fn bar(architecture: &Architecture, network: &Network, top: usize, canvas: usize) -> String {
@@ -151,7 +152,8 @@ fn bar(architecture: &Architecture, network: &Network, top: usize, canvas: usize
 }
 
 fn addresses(floating: &Floating) -> String {
-    format!("{}, {}", floating.addresses.v4, floating.addresses.v6)
+    let (v4, v6) = floating.addresses.shown();
+    format!("{v4}, {v6}")
 }
 
 fn what(floating: &Floating) -> String {
@@ -188,15 +190,15 @@ fn pills<'a>(
 fn links(row: &Row<'_>, network: &Network, bar: usize, canvas: usize) -> String {
     let attached = row.servers.iter().enumerate();
     let link = |(column, server): (usize, &&Server)| {
-        let own = server.addresses.get(&network.name)?;
+        let (v4, v6) = server.addresses.get(&network.name)?.shown();
         let x = row.left(column, canvas) + 40;
         let (from, to) = ends(row, bar);
         // Beside the box, where no dashed line goes along.
         let y = if bar < row.top { row.top - 22 } else { row.top + row.height + 18 };
         Some(format!(
             "<line class=\"l\" x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\"/>\n{}{}",
-            text("s", x + 8, y, &format!("{}  {}", network.interface, own.v4)),
-            text("s", x + 8, y + 14, &own.v6.to_string()),
+            text("s", x + 8, y, &format!("{}  {v4}", network.interface)),
+            text("s", x + 8, y + 14, &v6),
         ))
     };
     attached.filter_map(link).collect()

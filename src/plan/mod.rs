@@ -9,6 +9,7 @@ mod render_context;
 mod render_firewall;
 mod render_floating;
 mod render_generated;
+mod render_includes;
 mod render_networks;
 mod render_units;
 pub mod server;

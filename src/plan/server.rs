@@ -294,9 +294,10 @@ fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {
             .map(|f| f.addresses);
         let addresses = std::iter::once(*own)
             .chain(floating)
-            .flat_map(|a| {
-                let (v4, v6) = (network.v4.length, network.v6.length);
-                [format!("{}/{v4}", a.v4), format!("{}/{v6}", a.v6)]
+            .flat_map(|addresses| addresses.all())
+            .filter_map(|address| {
+                let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
+                Some(format!("{address}/{}", prefix?.length))
             })
             .collect();
         Some(Link { interface: network.interface.clone(), addresses })

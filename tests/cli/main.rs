@@ -20,4 +20,5 @@ mod lock;
 mod mirror;
 mod plan;
 mod scripts;
+mod site;
 mod world;
