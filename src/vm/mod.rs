@@ -15,6 +15,7 @@ mod folder;
 mod frames;
 mod launch;
 mod machine;
+mod net;
 mod qmp;
 mod shell;
 
@@ -24,3 +25,4 @@ pub use deadline::{Limit, Speed};
 pub use disk::{DiskConfig, Edit};
 pub use emulator::{Accelerator, Emulator, accelerator};
 pub use machine::Machine;
+pub use net::{Answerer, Direction, Faults, Mac, Provider, Saying, Segment, Sighting};
