@@ -18,6 +18,7 @@ mod machine;
 mod net;
 mod qmp;
 mod shell;
+mod users;
 
 pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
 pub use console::Alarm;
@@ -26,3 +27,7 @@ pub use disk::{DiskConfig, Edit};
 pub use emulator::{Accelerator, Emulator, accelerator};
 pub use machine::Machine;
 pub use net::{Answerer, Direction, Faults, Mac, Provider, Saying, Segment, Sighting};
+pub use users::{
+    Answer, Client, Exchange, Failure, Load, LoadSpec, Marker, Pace, PortState, Request, Scan,
+    Stage, Users,
+};
