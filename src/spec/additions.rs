@@ -69,24 +69,26 @@ fn copy(
         return Err(unknown("server", like, &known, sources));
     };
     let mut new = RawServer { server_id: None, ..old.clone() };
-    let own = change.addresses.iter().find(|(server, _)| server.get_ref() == name.get_ref());
     // The user's addresses are laid over these, which are nobody's.
     new.addresses.values_mut().for_each(|addresses| *addresses = RawAddresses::default());
-    for network in old.addresses.keys().map(Spanned::get_ref) {
-        let dhcp =
-            |change: &RawNetworkChange| change.dhcp.as_ref().is_some_and(|dhcp| *dhcp.get_ref());
-        let given = change.networks.get(network.as_str()).is_some_and(dhcp);
-        let written = own.is_some_and(|(_, own)| own.contains_key(network.as_str()));
-        if !written && !given {
-            let (server, of) = (name.get_ref(), like.get_ref());
-            let message = format!("{server} is like {of} and has no addresses in {network}");
-            return Err(sources.error(name.span(), message).hint(format!(
-                "add `[architectures.{}.addresses.{server}.{network}]` with `v4` and `v6`",
-                in_name.get_ref()
-            )));
-        }
+    let lacking = old.addresses.keys().find(|network| !has_addresses(name, network, change));
+    if let Some(network) = lacking.map(Spanned::get_ref) {
+        let (server, of, architecture) = (name.get_ref(), like.get_ref(), in_name.get_ref());
+        let message = format!("{server} is like {of} and has no addresses in {network}");
+        return Err(sources.error(name.span(), message).hint(format!(
+            "add `[architectures.{architecture}.addresses.{server}.{network}]` with `v4` and `v6`"
+        )));
     }
     Ok(new)
+}
+
+/// Whether the user wrote addresses for a new server there, or the network gives them.
+fn has_addresses(server: &Spanned<String>, network: &Spanned<String>, of: &RawOverride) -> bool {
+    let network = network.get_ref().as_str();
+    let dhcp = |change: &RawNetworkChange| change.dhcp.as_ref().is_some_and(|it| *it.get_ref());
+    let written = of.addresses.get(server.get_ref().as_str());
+    written.is_some_and(|own| own.contains_key(network))
+        || of.networks.get(network).is_some_and(dhcp)
 }
 
 /// The new server may hold, and answers at, the floating addresses of the old one.

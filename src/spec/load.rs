@@ -2,13 +2,13 @@
 
 use super::beside;
 use super::includes;
-use super::model::{Architecture, Site, Spec};
+use super::model::{Architecture, Spec};
 use super::overrides;
 use super::raw::RawArchitecture;
 use super::raw_site::RawSite;
 use super::role::{RawRole, Role};
 use super::role_checks::{self, RoleSpans};
-use super::site;
+use super::site::{self, Site};
 use super::source::Sources;
 use super::tree::Tree;
 use super::validate;

@@ -4,6 +4,7 @@
 //! all else is a pure function of the tree, and every error points at a line.
 
 mod additions;
+mod addresses;
 mod beside;
 mod dhcp;
 mod embedded;
@@ -25,13 +26,14 @@ mod validate;
 mod validate_server;
 
 pub use model::{
-    Addresses, AptSource, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating,
-    Network, OnFailure, Order, Purpose, Server, Site, Spec, Target, Targets, Timers, Via,
+    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
+    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
 };
 pub use role::{
     Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,
 };
 pub use settings::{Nat, Replication, StaticFiles};
+pub use site::{AptSource, Site};
 pub use tree::{Tree, TreeFile};
 pub use units::{Mode, Prefix, Size};
 

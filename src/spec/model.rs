@@ -5,6 +5,7 @@
 
 use super::role::Role;
 use super::settings::{Nat, Replication, StaticFiles};
+use super::site::Site;
 use super::tree::Tree;
 use super::units::{Prefix, Size};
 use crate::error::{Error, Place, Result};
@@ -411,39 +412,4 @@ pub struct Timers {
     pub check_rise: u32,
     /// Until an attempt to connect is given up.
     pub connect_ms: u32,
-}
-
-/// The user's own facts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Site {
-    /// Shown by the demo site.
-    pub name: String,
-    /// The site's DNS names; the first is the one that certificates are made for.
-    pub domains: Vec<String>,
-    /// The folder below the site's that visitors see; all of it, if empty.
-    pub web_root: String,
-    /// IMAGE_VERSION of every image.
-    pub version: String,
-    /// The Debian mirror to fetch from.
-    pub mirror: Option<String>,
-    /// Archives beside Debian's, by name.
-    pub sources: BTreeMap<String, AptSource>,
-    /// Lines as in authorized_keys.
-    pub admin_keys: Vec<String>,
-}
-
-/// An archive beside Debian's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AptSource {
-    /// The archive's root: below it are `dists/` and `pool/`.
-    pub url: String,
-    /// The suite, or its code name.
-    pub suite: String,
-    /// Parts of the suite.
-    pub components: Vec<String>,
-    /// The file with the OpenPGP key that signs it, below the project.
-    pub key: String,
-    /// Where it is written.
-    #[serde(skip)]
-    pub place: Option<Place>,
 }

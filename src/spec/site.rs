@@ -1,15 +1,50 @@
 //! What the site says about itself, checked: names, keys, archives beside Debian's.
 
-use super::model::{AptSource, Site};
 use super::raw_site::{RawSite, RawSource};
 use super::source::Sources;
 use super::tree::Tree;
-use crate::error::Result;
+use crate::error::{Place, Result};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// Ids of archives that mean something already.
 const TAKEN: [&str; 4] = ["debian", "debian-security", "built-in", "local"];
+
+/// The user's own facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Site {
+    /// Shown by the demo site.
+    pub name: String,
+    /// The site's DNS names; the first is the one that certificates are made for.
+    pub domains: Vec<String>,
+    /// The folder below the site's that visitors see; all of it, if empty.
+    pub web_root: String,
+    /// IMAGE_VERSION of every image.
+    pub version: String,
+    /// The Debian mirror to fetch from.
+    pub mirror: Option<String>,
+    /// Archives beside Debian's, by name.
+    pub sources: BTreeMap<String, AptSource>,
+    /// Lines as in authorized_keys.
+    pub admin_keys: Vec<String>,
+}
+
+/// An archive beside Debian's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AptSource {
+    /// The archive's root: below it are `dists/` and `pool/`.
+    pub url: String,
+    /// The suite, or its code name.
+    pub suite: String,
+    /// Parts of the suite.
+    pub components: Vec<String>,
+    /// The file with the OpenPGP key that signs it, below the project.
+    pub key: String,
+    /// Where it is written.
+    #[serde(skip)]
+    pub place: Option<Place>,
+}
 
 /// What the site says about itself.
 pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site> {

@@ -1,12 +1,13 @@
 //! Checks of one server: its roles, addresses and sizes; its ports and files have one owner.
 
+use super::addresses::{self, Whose};
 use super::includes;
 use super::load::Surroundings;
 use super::model::{Architecture, Data, DataDisk, Disk, Network, Server};
 use super::raw::{RawArchitecture, RawData, RawDisk, RawServer};
 use super::role::{Bind, Port, Role};
 use super::units::Size;
-use super::validate::{Whose, look_up, pair};
+use super::validate::look_up;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,7 +26,7 @@ pub(crate) fn server(
     for (network, own) in &raw.addresses {
         let network = look_up("network", network, networks, around)?;
         let whose = Whose { what: name.get_ref(), span: name.span() };
-        addresses.insert(network.name.clone(), pair(own, &whose, network, around)?);
+        addresses.insert(network.name.clone(), addresses::of(own, &whose, network, around)?);
     }
     let attached: Vec<&String> = addresses.keys().collect();
     let roles = roles(raw, &attached, name.get_ref(), around)?;
