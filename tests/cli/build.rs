@@ -15,9 +15,9 @@ const STEPS: &str = "      Making tools: unpack 14 packages
       Making packages-layer: EROFS and hash tree of the packages
       Making config-layer: EROFS and hash tree of 5 configuration files
       Making validate: run 0 validators
-      Making inventory: suppliers and licences of 3 packages
       Making state: ext4 of 4.2 MB
       Making esp: FAT of 4.2 MB
+      Making inventory: suppliers and licences of 3 packages
       Making image: disk map of arch1-web1
 ";
 const WRITING: &str = "     Writing out/arch1-web1.qcow2\n";
@@ -29,9 +29,9 @@ const TIMES: &str = "        Took TIME  tools
         Took TIME  packages-layer
         Took TIME  config-layer
         Took TIME  validate
-        Took TIME  inventory
         Took TIME  state
         Took TIME  esp
+        Took TIME  inventory
         Took TIME  image
 ";
 const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
