@@ -9,6 +9,7 @@ mod lock;
 mod plan;
 mod project;
 mod seed;
+mod verify;
 
 use crate::error::Result;
 use crate::names;
@@ -24,6 +25,7 @@ Examples:
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
   imagebuild explain arch4            which steps would be made again, and why
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
+  imagebuild verify arch4             build twice, differently, and compare every byte
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild lock --update            move to the archive's newest packages
 
@@ -64,6 +66,8 @@ enum Verb {
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
     Gc(gc::Arguments),
+    /// Build again in other surroundings and compare every byte
+    Verify(verify::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -155,6 +159,7 @@ impl Cli {
             Some(Verb::Diff(arguments)) => diff::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
+            Some(Verb::Verify(arguments)) => verify::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }

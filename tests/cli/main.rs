@@ -6,6 +6,8 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../user/mod.rs"]
+mod user;
 
 mod bad_packages;
 mod build;
@@ -20,4 +22,5 @@ mod lock;
 mod mirror;
 mod plan;
 mod scripts;
+mod verify;
 mod world;
