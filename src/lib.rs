@@ -23,4 +23,5 @@ pub mod sandbox;
 pub mod seed;
 pub mod spec;
 pub mod store;
+pub mod verify;
 pub mod vm;

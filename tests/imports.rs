@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may use. Those of one line use each other freely.
-const ORDER: [&[&str]; 13] = [
+const ORDER: [&[&str]; 14] = [
     &["error", "names", "exec", "fs", "progress"],
     &["sandbox"],
     &["store"],
@@ -19,6 +19,7 @@ const ORDER: [&[&str]; 13] = [
     &["vm", "flash"],
     &["explain"],
     &["diff"],
+    &["verify"],
     &["cli"],
 ];
 

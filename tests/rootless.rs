@@ -5,57 +5,24 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod project;
+mod user;
 
 use imagebuild::exec::{Output, Program};
 use project::{Project, Scratch};
 use std::path::{Path, PathBuf};
+use user::{User, host, is_root};
 
-/// A user of the host that ends with this value.
-struct User {
-    name: String,
-}
-
-impl User {
-    fn new(purpose: &str, with_range: bool) -> User {
-        let user = User { name: format!("ib-{purpose}-{}", std::process::id()) };
-        // No range of useradd's own choosing: the test gives one, or none.
-        let no_range = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"];
-        let home = ["--no-create-home", "--home-dir", "/nonexistent", &user.name];
-        host("useradd").args(no_range).args(home).run().unwrap_or_else(|e| panic!("{e}"));
-        if with_range {
-            let range = ["--add-subuids", "3000000-3065535", "--add-subgids", "3000000-3065535"];
-            host("usermod").args(range).arg(&user.name).run().unwrap_or_else(|e| panic!("{e}"));
-        }
-        user
-    }
-
-    /// Runs the program as this user.
-    fn imagebuild(&self, args: &[&Path]) -> Output {
-        let become_user = ["--reuid", &self.name, "--regid", &self.name, "--init-groups"];
-        host("setpriv")
-            .args(become_user)
-            .arg(project::PROGRAM)
-            .args(["--locked", "--quiet", "arch4", "--role", "web1"])
-            .args(args)
-            .dir("/")
-            .output()
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        // A user that stays does no harm.
-        drop(host("userdel").arg(&self.name).run());
-    }
-}
-
-/// A program of the host, for the test's own surroundings only.
-fn host(name: &str) -> Program {
-    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = folders.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
-    let program = Program::new(found.unwrap_or_else(|| panic!("this machine has no {name}")));
-    program.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+/// Runs the program as this user.
+fn imagebuild(user: &User, args: &[&Path]) -> Output {
+    let become_user = ["--reuid", &user.name, "--regid", &user.name, "--init-groups"];
+    host("setpriv")
+        .args(become_user)
+        .arg(project::PROGRAM)
+        .args(["--locked", "--quiet", "arch4", "--role", "web1"])
+        .args(args)
+        .dir("/")
+        .output()
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A folder of the user's with a store that has the pool.
@@ -68,14 +35,6 @@ fn home(project: &Project, user: &User) -> Scratch {
         std::os::unix::fs::chown(folder, Some(ids.uid.as_raw()), Some(ids.gid.as_raw())).unwrap();
     }
     scratch
-}
-
-fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can make the users of this test");
-    }
-    root
 }
 
 fn arguments(home: &Scratch) -> [PathBuf; 6] {
@@ -99,7 +58,7 @@ fn an_ordinary_user_builds_the_same_bytes() {
     let home = home(&project, &user);
     let arguments = arguments(&home);
     let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
-    let output = user.imagebuild(&arguments);
+    let output = imagebuild(&user, &arguments);
     assert_eq!(output.code, 0, "{}", String::from_utf8_lossy(&output.stderr));
 
     let roots = Scratch::new_in(&std::env::temp_dir());
@@ -122,7 +81,7 @@ fn an_ordinary_user_builds_the_same_bytes() {
     let object = home.path().join("store/objects").join(key.to_string());
     std::fs::write(object.join("folders.json"), "{}").unwrap();
     std::fs::remove_file(home.path().join("out/arch4-web1.json")).unwrap();
-    let output = user.imagebuild(&arguments);
+    let output = imagebuild(&user, &arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.code, left_in_tmp(&home)), (0, Vec::new()), "{said}");
 }
@@ -142,7 +101,7 @@ fn without_ranges_there_is_one_clear_error() {
     let home = home(&project, &user);
     let arguments = arguments(&home);
     let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
-    let output = user.imagebuild(&arguments);
+    let output = imagebuild(&user, &arguments);
     assert_eq!(output.code, 1);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),

@@ -8,7 +8,7 @@ use crate::image::grub::{self, BootCode};
 use crate::image::manifest::{ContentDigest, Manifest, Package, PartitionMap};
 use crate::image::sbom::{self, Materials};
 use crate::plan::layout::Label;
-use crate::plan::step::ImageStep;
+use crate::plan::step::{ImageStep, PackageRef};
 use crate::store::{Key, Object};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,17 +61,19 @@ pub(super) fn manifest(
         ]),
         lock: image.lock,
         kernel: image.kernel_release.clone(),
-        packages: image
-            .packages
-            .iter()
-            .map(|package| Package {
-                name: package.name.clone(),
-                version: package.version.clone(),
-                architecture: package.architecture.clone(),
-            })
-            .collect(),
+        packages: image.packages.iter().map(named).collect(),
     };
     fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())?;
+    let bill = bill(image, inputs, &manifest)?;
+    fs::write_atomically(&aside.join("sbom.json"), bill.as_bytes())
+}
+
+fn named(package: &PackageRef) -> Package {
+    let (name, version) = (package.name.clone(), package.version.clone());
+    Package { name, version, architecture: package.architecture.clone() }
+}
+
+fn bill(image: &ImageStep, inputs: &BTreeMap<Key, Object>, manifest: &Manifest) -> Result<String> {
     let materials = Materials {
         packages: &image.packages,
         boot: &image.boot,
@@ -79,6 +81,5 @@ pub(super) fn manifest(
         facts: &inputs[&image.inventory].json("inventory.json")?,
         epoch: image.epoch,
     };
-    let bill = sbom::to_json(&manifest, &materials)?;
-    fs::write_atomically(&aside.join("sbom.json"), bill.as_bytes())
+    sbom::to_json(manifest, &materials)
 }

@@ -10,6 +10,7 @@ mod lock;
 mod plan;
 mod project;
 mod seed;
+mod verify;
 
 use crate::error::Result;
 use crate::names;
@@ -26,6 +27,7 @@ Examples:
   imagebuild init                     write a commented site.toml
   imagebuild explain arch4            which steps would be made again, and why
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
+  imagebuild verify arch4             build twice, differently, and compare every byte
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild lock --update            move to the archive's newest packages
 
@@ -70,6 +72,8 @@ enum Verb {
     Init(init::Arguments),
     /// Print the JSON schema of site.toml, for editors
     Schema,
+    /// Build again in other surroundings and compare every byte
+    Verify(verify::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
 }
@@ -166,6 +170,7 @@ impl Cli {
                 init::schema();
                 Ok(())
             }
+            Some(Verb::Verify(arguments)) => verify::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
         }
     }

@@ -204,6 +204,15 @@ impl Project {
         ))
     }
 
+    /// The names of the pool's files for these sets.
+    pub(super) fn pool_files(&self, sets: &[String]) -> Result<Vec<String>> {
+        let mut files: Vec<String> =
+            self.packages_of(sets)?.iter().map(|p| format!("{}.deb", p.sha256)).collect();
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
     /// The project's folder.
     pub(super) fn folder(&self) -> &Path {
         self.lock_path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -72,16 +72,17 @@ fn of_the_spec(
     }
     text += &format!("  mode {:04o}, owner {}:{}\n", file.mode, file.uid, file.gid);
     if source.ends_with(".j2") {
-        let values = render::variables(spec, architecture, server, source)?;
-        if !values.is_empty() {
-            text += "  it uses\n";
-        }
-        let width = values.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, value) in values {
-            text += &format!("    {name:<width$}  {}\n", short(&value));
-        }
+        text += &used(&render::variables(spec, architecture, server, source)?);
     }
     Ok(text)
+}
+
+/// The variables of a template, each with its value for the server.
+fn used(values: &[(String, String)]) -> String {
+    let width = values.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): &(String, String)| format!("    {name:<width$}  {}\n", short(value));
+    let lines: String = values.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("  it uses\n{lines}") }
 }
 
 fn short(value: &str) -> String {

@@ -1,7 +1,7 @@
 //! Why a package is in an image: the chain of dependencies from a role to it.
 
 use crate::error::{Error, Result};
-use crate::lock::{ESSENTIAL, Lock};
+use crate::lock::{ESSENTIAL, Lock, LockedPackage};
 use crate::names;
 use crate::plan::server::set_name;
 use crate::spec::{Architecture, Server, Spec};
@@ -19,19 +19,8 @@ pub fn to_text(
 ) -> Result<String> {
     let set = set_name(architecture, server);
     let image = &server.image_id;
-    let missing = || {
-        let known = lock.sets.get(&set).map_or(&[][..], |set| &set.packages);
-        let near = names::nearest(package, known.iter().map(String::as_str));
-        let error = Error::input(format!("the image {image} does not hold the package {package}"));
-        match near.first() {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!(
-                "`imagebuild plan {} --role {} --json` lists all",
-                architecture.name, server.name
-            )),
-        }
-    };
-    let way = lock.why(&set, package).ok_or_else(missing)?;
+    let way = lock.why(&set, package);
+    let way = way.ok_or_else(|| missing(lock, architecture, server, package))?;
     let version = |name: &str| lock.packages.get(name).map_or("", |found| found.version.as_str());
     let mut text = format!("{package} {} is in {image}:\n", version(package));
     match way.first().map(String::as_str) {
@@ -49,11 +38,21 @@ pub fn to_text(
         text += &format!("  {} {} depends on {}\n", pair[0], version(&pair[0]), pair[1]);
     }
     let inside = lock.set(&set).unwrap_or_default();
-    let needs =
-        |other: &&&crate::lock::LockedPackage| other.depends.iter().any(|name| name == package);
+    let needs = |other: &&&LockedPackage| other.depends.iter().any(|name| name == package);
     let all: Vec<&str> = inside.iter().filter(needs).map(|other| other.name.as_str()).collect();
     if all.len() > 1 {
         text += &format!("all that depend on it: {}\n", all.join(", "));
     }
     Ok(text)
+}
+
+fn missing(lock: &Lock, architecture: &Architecture, server: &Server, package: &str) -> Error {
+    let (image, arch, role) = (&server.image_id, &architecture.name, &server.name);
+    let set = lock.sets.get(&set_name(architecture, server));
+    let known = set.map_or(&[][..], |set| &set.packages);
+    let error = Error::input(format!("the image {image} does not hold the package {package}"));
+    match names::nearest(package, known.iter().map(String::as_str)).first() {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("`imagebuild plan {arch} --role {role} --json` lists all")),
+    }
 }

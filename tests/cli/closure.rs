@@ -64,13 +64,23 @@ const TOOLS: [&str; 9] = [
     "mmd",
 ];
 /// Programs of the host that the script, or imagebuild, calls.
-const HOST: [&str; 7] = ["cat", "cp", "mkdir", "rm", "sh", "sleep", "truncate"];
+const HOST: [&str; 8] = ["cat", "cp", "ls", "mkdir", "rm", "sh", "sleep", "truncate"];
 
 /// A file: path, mode and content.
 pub(crate) type Entry = (String, u32, Vec<u8>);
 
 /// Adds the closure and a kernel to an archive; gives the names of all packages.
 pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
+    add_with_tool(archive, TOOL)
+}
+
+/// The same, with a line of the programs' script replaced: a fault to be found.
+pub(crate) fn add_broken(archive: &mut Archive, (from, to): (&str, &str)) -> Vec<String> {
+    assert!(TOOL.contains(from), "the script has no {from}");
+    add_with_tool(archive, &TOOL.replace(from, to))
+}
+
+fn add_with_tool(archive: &mut Archive, tool: &str) -> Vec<String> {
     let mut names = vec![imagebuild::lock::builtin::NAME.to_owned()];
     let mut add = |control: &str, files: &[Entry]| {
         names.extend(control.lines().next().map(str::to_owned));
@@ -90,7 +100,7 @@ pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
         "grub-pc-bin\nVersion: 2",
         &[("usr/lib/grub/i386-pc/boot.img".to_owned(), 0o644, boot_img)],
     );
-    add("busybox-static\nVersion: 1", programs());
+    add("busybox-static\nVersion: 1", &programs(tool));
     let depends = format!("Depends: linux-image-{RELEASE}");
     add(&format!("linux-image-cloud-amd64\nVersion: 6.12.1-1; {depends}"), &[]);
     add(&format!("linux-image-{RELEASE}\nVersion: 6.12.1-1"), &kernel());
@@ -204,18 +214,15 @@ fn shared_objects(program: &Path) -> Vec<PathBuf> {
     listed.lines().filter_map(path).collect()
 }
 
-fn programs() -> &'static [Entry] {
-    static PROGRAMS: OnceLock<Vec<Entry>> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        let tool = |name: &str| (format!("usr/bin/{name}"), 0o755, TOOL.into());
-        let mut files: Vec<Entry> = TOOLS.iter().map(|name| tool(name)).collect();
-        files.push(tool("mke2fs"));
-        // The initramfs has these with their shared objects, so they must be ELF.
-        for name in ["dmsetup", "blkid"] {
-            files.push((format!("usr/sbin/{name}"), 0o755, std::fs::read("/usr/bin/cat").unwrap()));
-        }
-        files
-    })
+fn programs(script: &str) -> Vec<Entry> {
+    let tool = |name: &str| (format!("usr/bin/{name}"), 0o755, script.into());
+    let mut files: Vec<Entry> = TOOLS.iter().map(|name| tool(name)).collect();
+    files.push(tool("mke2fs"));
+    // The initramfs has these with their shared objects, so they must be ELF.
+    for name in ["dmsetup", "blkid"] {
+        files.push((format!("usr/sbin/{name}"), 0o755, std::fs::read("/usr/bin/cat").unwrap()));
+    }
+    files
 }
 
 /// A kernel in which every module is built in.

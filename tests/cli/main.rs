@@ -6,6 +6,8 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../user/mod.rs"]
+mod user;
 
 mod bad_packages;
 mod build;
@@ -21,4 +23,5 @@ mod mirror;
 mod plan;
 mod scripts;
 mod site;
+mod verify;
 mod world;

@@ -19,7 +19,7 @@ const DPKG: [&str; 9] = [
 ];
 
 /// A world with a real dpkg, in which the server also has the package `site`.
-fn with_site(scripts: &[(&str, &str)], fields: &str) -> Option<World> {
+pub(crate) fn with_site(scripts: &[(&str, &str)], fields: &str) -> Option<World> {
     if !DPKG.iter().all(|program| Path::new("/").join(program).exists()) {
         eprintln!("skipped: this host has no dpkg");
         return None;

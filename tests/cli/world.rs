@@ -54,7 +54,19 @@ impl World {
     /// A project with the architecture `arch1` of the server `web1`, and all that
     /// its build needs.
     pub(crate) fn new() -> World {
-        let world = World::without_project(&[]);
+        World::with_project(World::without_project(&[]))
+    }
+
+    /// The same, with a fault in a program of the tools closure.
+    pub(crate) fn broken(fault: (&str, &str)) -> World {
+        let mut archive = Archive::new();
+        closure::add_broken(&mut archive, fault);
+        let world = World::with_project(World::with_archive(archive));
+        world.cli("lock --quiet").code(0);
+        world
+    }
+
+    fn with_project(world: World) -> World {
         world.put("project/roles/base.toml", BASE);
         world.put("project/images/arch1.toml", IMAGE);
         world.put("project/overlays/initramfs/init", "#!/bin/sh\n");
@@ -77,6 +89,10 @@ impl World {
         for name in packages.iter().filter(|name| !there.iter().any(|there| there == *name)) {
             archive.add("trixie", &format!("{name} 1"));
         }
+        World::with_archive(archive)
+    }
+
+    fn with_archive(archive: Archive) -> World {
         archive.publish();
         let server = Server::start(archive.root());
         let world = World { archive, server, folder: tempfile::tempdir().unwrap() };
