@@ -7,7 +7,7 @@ use super::disk;
 use super::emulator::{Accelerator, Emulator};
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::sandbox::Running;
+use crate::sandbox::{Running, Sandbox};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,8 +36,29 @@ pub(super) fn launch(
     snapshot: Option<&Path>,
 ) -> Result<Launched> {
     let listeners = [argv::QMP, argv::CONSOLE, argv::SHELL].map(|name| listen(&folder.join(name)));
-    let mut sandbox = emulator.sandbox(folder);
-    let mut argv = argv::qemu(config, accelerator);
+    let qemu = job(emulator, config, accelerator, folder, snapshot).spawn()?;
+    let mut streams = Vec::new();
+    for listener in listeners {
+        match accept(&listener?, &qemu)? {
+            Some(stream) => streams.push(stream),
+            None => return Err(last_words(qemu)),
+        }
+    }
+    let Ok([qmp, console, shell]) = <[UnixStream; 3]>::try_from(streams) else {
+        return Err(Error::build("QEMU has three channels"));
+    };
+    Ok(Launched { qmp, console, shell, qemu })
+}
+
+/// QEMU in its sandbox, with all that it may open.
+fn job(
+    emulator: &Emulator,
+    config: &MachineConfig,
+    accelerator: Accelerator,
+    folder: &Path,
+    snapshot: Option<&Path>,
+) -> Sandbox {
+    let (mut sandbox, mut argv) = (emulator.sandbox(folder), argv::qemu(config, accelerator));
     if let Some(snapshot) = snapshot {
         sandbox = sandbox.bind(snapshot, disk::SNAPSHOT);
         argv.extend(argv::incoming());
@@ -53,18 +74,7 @@ pub(super) fn launch(
             sandbox = sandbox.bind_writable(socket, argv::cable_inside(number));
         }
     }
-    let qemu = sandbox.run(argv).spawn()?;
-    let mut streams = Vec::new();
-    for listener in listeners {
-        match accept(&listener?, &qemu)? {
-            Some(stream) => streams.push(stream),
-            None => return Err(last_words(qemu)),
-        }
-    }
-    let Ok([qmp, console, shell]) = <[UnixStream; 3]>::try_from(streams) else {
-        return Err(Error::build("QEMU has three channels"));
-    };
-    Ok(Launched { qmp, console, shell, qemu })
+    sandbox.run(argv)
 }
 
 /// Makes a machine's disks and its firmware's variables in `folder`.

@@ -174,7 +174,9 @@ impl Host {
         let ticks = self.ticks(now);
         self.interface.poll(ticks, &mut self.wire, &mut self.sockets);
         self.bury(now);
-        std::mem::take(&mut self.wire.outbox)
+        let sent = std::mem::take(&mut self.wire.outbox);
+        sent.iter().for_each(|frame| self.neighbours.sends(frame));
+        sent
     }
 
     /// When something is due by itself.

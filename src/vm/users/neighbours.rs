@@ -5,21 +5,32 @@ use crate::vm::net::{Content, Frame, Headers, Mac, arp, solicitation, solicited_
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// A host's own addresses, and the neighbours that have ever answered it.
+/// A host's own addresses, the neighbours that have ever answered it, and those that it
+/// asked for.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     own: (IpAddr, Mac),
     heard: BTreeSet<IpAddr>,
+    asked: BTreeSet<IpAddr>,
 }
 
 impl Neighbours {
     pub(super) fn new(address: IpAddr, mac: Mac) -> Neighbours {
-        Neighbours { own: (address, mac), heard: BTreeSet::new() }
+        Neighbours { own: (address, mac), heard: BTreeSet::new(), asked: BTreeSet::new() }
     }
 
     /// Whether this neighbour has ever spoken to us.
     pub(super) fn has_heard(&self, address: IpAddr) -> bool {
         self.heard.contains(&address)
+    }
+
+    /// This host sends a frame.
+    pub(super) fn sends(&mut self, frame: &[u8]) {
+        if let Some(Content::Arp { is_request: true, target, .. }) =
+            Headers::parse(frame).map(|headers| headers.content)
+        {
+            self.asked.insert(target.into());
+        }
     }
 
     /// A frame for this host, as smoltcp understands it.
@@ -29,9 +40,10 @@ impl Neighbours {
             (Content::Arp { sender, mac, target, .. }, (IpAddr::V4(own), own_mac)) => {
                 if target == own {
                     self.heard.insert(sender.into());
-                } else if headers.destination.is_group() && self.has_heard(sender.into()) {
+                } else if headers.destination.is_group() && self.asked.contains(&sender.into()) {
                     // smoltcp reads only ARP that asks for its own address; Linux takes
-                    // any packet's word for a neighbour that it knows already.
+                    // any packet's word for a neighbour that it has asked for.
+                    self.heard.insert(sender.into());
                     return arp(false, (sender, mac), (own, own_mac), own_mac);
                 }
             }
@@ -61,11 +73,12 @@ mod tests {
     const NEW: Mac = Mac([2, 0, 0, 0, 0, 3]);
 
     #[test]
-    fn an_announcement_counts_only_for_known_neighbours() {
+    fn an_announcement_counts_only_for_neighbours_that_were_asked_for() {
         let (own, floating) = (Ipv4Addr::new(172, 16, 255, 1), Ipv4Addr::new(172, 16, 0, 10));
         let mut neighbours = Neighbours::new(own.into(), OWN);
         let announcement = arp(true, (floating, NEW), (floating, NEW), Mac::BROADCAST);
         assert_eq!(neighbours.take(announcement.clone()), announcement);
+        neighbours.sends(&arp(true, (own, OWN), (floating, Mac([0; 6])), Mac::BROADCAST));
         let answer = arp(false, (floating, OLD), (own, OWN), OWN);
         assert_eq!(neighbours.take(answer.clone()), answer);
         assert!(neighbours.has_heard(floating.into()));
