@@ -184,7 +184,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
 /// Where on the disk the result of a step is.
 fn partition(step: &Step) -> Option<String> {
     let names = match step {
-        Step::Packages { .. } | Step::PackagesLayer { .. } => "a-packages",
+        Step::Base { .. } | Step::Packages { .. } | Step::PackagesLayer { .. } => "a-packages",
         Step::ConfigLayer { .. } => "a-config",
         Step::State { .. } => "state",
         Step::Kernel { .. } | Step::Esp { .. } => "esp",
