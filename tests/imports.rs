@@ -11,7 +11,7 @@ const ORDER: [&[&str]; 11] = [
     &["sandbox"],
     &["store"],
     &["spec"],
-    &["graph", "lock"],
+    &["graph", "lock", "scenario"],
     &["plan"],
     &["rootfs"],
     &["image"],

@@ -12,7 +12,7 @@ mod raw;
 mod role;
 mod role_checks;
 mod settings;
-mod source;
+pub(crate) mod source;
 mod tree;
 mod units;
 mod validate;
