@@ -5,7 +5,7 @@ use super::{openings, purpose, roles};
 use crate::spec::{Architecture, Floating, Network, Server, Spec};
 use std::fmt::Write;
 
-const WIDTH: usize = 250;
+const WIDTH: usize = 300;
 const GAP: usize = 30;
 const LINE: usize = 17;
 const BAR: usize = 44;
@@ -191,8 +191,15 @@ fn machine(
 fn lines(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<(&'static str, String)> {
     let mut lines = vec![("", roles(server))];
     for port in openings(spec, architecture, server) {
-        if port.from != "from itself" {
-            lines.push(("s", format!("{} {}, {}", port.number, port.name, port.from)));
+        // VRRP, whose number is its name, is there for every network.
+        let what = if port.number == port.name {
+            port.name
+        } else {
+            format!("{} {}", port.number, port.name)
+        };
+        let line = ("s", format!("{what}, {}", port.from));
+        if port.from != "from itself" && !lines.contains(&line) {
+            lines.push(line);
         }
     }
     lines
