@@ -16,6 +16,8 @@ mod frames;
 mod launch;
 mod machine;
 mod qmp;
+pub mod report;
+pub mod scenario;
 mod shell;
 
 pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
