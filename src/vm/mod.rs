@@ -20,6 +20,7 @@ mod qmp;
 pub mod report;
 pub mod scenario;
 mod shell;
+mod users;
 
 pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
 pub use console::Alarm;
@@ -28,3 +29,7 @@ pub use disk::{DiskConfig, Edit};
 pub use emulator::{Accelerator, Emulator, accelerator};
 pub use machine::Machine;
 pub use net::{Answerer, Direction, Faults, Mac, Provider, Saying, Segment, Sighting};
+pub use users::{
+    Answer, Client, Exchange, Failure, Load, LoadSpec, Marker, Pace, PortState, Request, Scan,
+    Stage, Users,
+};

@@ -37,6 +37,7 @@
 mod capture;
 mod frame;
 mod link;
+mod packets;
 mod port;
 mod provider;
 mod pump;
@@ -53,3 +54,8 @@ pub use link::{Direction, Faults};
 pub use provider::Provider;
 pub use segment::Segment;
 pub use sighting::{Answerer, Saying, Sighting};
+
+pub(super) use frame::{Content, Frame, Headers};
+pub(super) use packets::{arp, solicitation, solicited_node};
+pub(super) use pump::{silence, timeout};
+pub(super) use stream::{FrameReader, Outbox};
