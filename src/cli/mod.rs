@@ -7,6 +7,7 @@ mod lock;
 mod plan;
 mod project;
 mod seed;
+mod test;
 
 use crate::error::Result;
 use crate::names;
@@ -21,6 +22,7 @@ Examples:
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
   imagebuild seed arch4               make the servers' secrets and their seeds
+  imagebuild test arch4               boot them together and let things fail
   imagebuild lock --update            move to the archive's newest packages
 
 Results (paths of images, plans) go to standard output, all else to standard error.
@@ -58,6 +60,8 @@ enum Verb {
     Gc(gc::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
+    /// Boot an architecture's images together and tell them scenarios: what fails, what holds
+    Test(test::Arguments),
 }
 
 /// Options of every verb.
@@ -146,6 +150,7 @@ impl Cli {
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
+            Some(Verb::Test(arguments)) => test::run(&arguments, &self.common),
         }
     }
 }

@@ -62,17 +62,9 @@ pub enum Action {
     },
     /// The network is whole again.
     Heal(Name),
-    /// The network becomes a provider's.
-    Provider {
-        /// Which network.
-        network: Name,
-        /// Multicast is dropped, as many providers do.
-        #[serde(default)]
-        drops_multicast: bool,
-        /// Frames with a source that is not the machine's own are dropped.
-        #[serde(default)]
-        filters_addresses: bool,
-    },
+    /// The network becomes a provider's, as those of many VPSs: multicast is dropped, and
+    /// so is what comes from an address that the machine may not have.
+    Provider(Name),
     /// Runs a command, which must end with 0.
     Run {
         /// The machine.
@@ -173,6 +165,43 @@ pub struct Disturbance {
     pub duplicate: Option<Share>,
     /// How long every frame takes more.
     pub delay: Option<Seconds>,
-    /// Bytes a second that go through at most.
-    pub bytes_per_second: Option<u64>,
+    /// Bits a second that go through at most.
+    pub bits_per_second: Option<u64>,
+}
+
+impl Action {
+    /// The machine whose system or disk it changes, if it does: cables and networks are
+    /// outside of machines.
+    pub fn changes(&self) -> Option<&str> {
+        match self {
+            Action::CutPower(on)
+            | Action::ShutDown(on)
+            | Action::Start(on)
+            | Action::Reset(on)
+            | Action::Reboot(on)
+            | Action::Run { on, .. }
+            | Action::SetClock { on, .. } => Some(on.get_ref()),
+            Action::Kill(one) => Some(one.on.get_ref()),
+            Action::StopUnit(one)
+            | Action::StartUnit(one)
+            | Action::RestartUnit(one)
+            | Action::MaskUnit(one)
+            | Action::UnmaskUnit(one) => Some(one.on.get_ref()),
+            Action::Write(one) => Some(one.on.get_ref()),
+            Action::Delete(one) | Action::Restore(one) => Some(one.on.get_ref()),
+            Action::Pause(_)
+            | Action::Resume(_)
+            | Action::LinkDown(_)
+            | Action::LinkUp(_)
+            | Action::CutCable(_)
+            | Action::MendCable(_)
+            | Action::Disturb(_)
+            | Action::Calm(_)
+            | Action::Partition { .. }
+            | Action::Heal(_)
+            | Action::Provider(_)
+            | Action::StartLoad(_)
+            | Action::StopLoad(_) => None,
+        }
+    }
 }

@@ -86,9 +86,7 @@ impl Checker<'_> {
                 self.network(network)?;
                 groups.iter().flatten().try_for_each(|member| self.member(member))
             }
-            Action::Heal(network) | Action::Provider { network, .. } => {
-                self.network(network).map(drop)
-            }
+            Action::Heal(network) | Action::Provider(network) => self.network(network).map(drop),
             Action::StartLoad(load) | Action::StopLoad(load) => self.load(load),
         }
     }

@@ -43,10 +43,8 @@ impl fmt::Display for Action {
                 write!(f, "partition {}: {}", network.get_ref(), groups.join(" | "))
             }
             Action::Heal(network) => write!(f, "heal {}", network.get_ref()),
-            Action::Provider { network, drops_multicast, filters_addresses } => {
-                write!(f, "make {} a provider's network", network.get_ref())?;
-                f.write_str(if *drops_multicast { ", without multicast" } else { "" })?;
-                f.write_str(if *filters_addresses { ", with filtered addresses" } else { "" })
+            Action::Provider(network) => {
+                write!(f, "make {} a provider's network", network.get_ref())
             }
             Action::Run { on, command, .. } => write!(f, "run `{command}` on {}", on.get_ref()),
             Action::StartLoad(load) => write!(f, "start the load {}", load.get_ref()),
@@ -76,8 +74,8 @@ fn disturbance(f: &mut fmt::Formatter<'_>, line: &Disturbance) -> fmt::Result {
     if let Some(delay) = line.delay {
         write!(f, " {delay} late")?;
     }
-    match line.bytes_per_second {
-        Some(rate) => write!(f, " {rate} bytes/s"),
+    match line.bits_per_second {
+        Some(rate) => write!(f, " {rate} bit/s"),
         None => Ok(()),
     }
 }

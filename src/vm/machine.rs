@@ -278,3 +278,6 @@ impl Machine {
         self.panic().is_some() && !systemd_ran && self.panics < PANICS_FORGIVEN
     }
 }
+
+#[path = "power.rs"]
+mod power;
