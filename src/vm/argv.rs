@@ -31,6 +31,12 @@ pub(super) fn qemu(config: &MachineConfig, accelerator: Accelerator) -> Vec<Stri
     argv
 }
 
+/// What is added when the machine goes on from a snapshot: it waits for its memory, and
+/// then for the word to go on.
+pub(super) fn incoming() -> Vec<String> {
+    words(&["-incoming", "defer", "-S"])
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -127,6 +127,13 @@ impl MachineConfig {
         self
     }
 
+    /// With so much memory, in MiB.
+    #[must_use]
+    pub fn memory(mut self, mib: u32) -> MachineConfig {
+        self.memory_mib = mib;
+        self
+    }
+
     /// With one more disk.
     #[must_use]
     pub fn second_disk(mut self, disk: DiskConfig) -> MachineConfig {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -113,19 +113,28 @@ fn after_sequence(mut characters: std::str::Chars<'_>) -> std::str::Chars<'_> {
     }
 }
 
-/// A console being read.
+/// A console being read; it outlives a power cut.
 #[derive(Debug)]
 pub(super) struct Console {
     shared: Arc<(Mutex<Transcript>, Condvar)>,
+    log: PathBuf,
 }
 
 impl Console {
-    /// Reads `stream`, on a thread that ends with the stream; what comes is also
-    /// written to `log`, as it is.
-    pub(super) fn new(mut stream: UnixStream, log: &Path) -> Result<Console> {
+    /// Reads `stream`; what comes is also written to `log`, as it is.
+    pub(super) fn new(stream: UnixStream, log: &Path) -> Result<Console> {
+        File::create(log).map_err(|e| Error::io("write", log, &e))?;
         let shared = Arc::new((Mutex::new(Transcript::default()), Condvar::new()));
-        let mut file = File::create(log).map_err(|e| Error::io("write", log, &e))?;
-        let writer = Arc::clone(&shared);
+        let console = Console { shared, log: log.to_owned() };
+        console.follow(stream)?;
+        Ok(console)
+    }
+
+    /// Reads the console of the next life, on a thread that ends with the stream.
+    pub(super) fn follow(&self, mut stream: UnixStream) -> Result<()> {
+        let opened = File::options().append(true).open(&self.log);
+        let mut file = opened.map_err(|e| Error::io("write", &self.log, &e))?;
+        let writer = Arc::clone(&self.shared);
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 14];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -135,7 +144,7 @@ impl Console {
                 writer.1.notify_all();
             }
         });
-        Ok(Console { shared })
+        Ok(())
     }
 
     /// Where it stands now.

@@ -12,6 +12,9 @@ const NATIVE_GREETING: Duration = Duration::from_millis(2500);
 /// what the slowest of our boots needed, on two busy cores.
 const ASSUMED_EMULATION: f64 = 40.0;
 
+/// The same for a machine with KVM: the slowest host that is still of use.
+const ASSUMED_KVM: f64 = 4.0;
+
 /// However fast the machine, schedulers hiccup.
 const LEAST: Duration = Duration::from_secs(2);
 
@@ -24,6 +27,7 @@ impl Speed {
     pub fn assumed(accelerator: Accelerator) -> Speed {
         match accelerator {
             Accelerator::Tcg => Speed(ASSUMED_EMULATION),
+            Accelerator::Kvm => Speed(ASSUMED_KVM),
         }
     }
 

@@ -66,6 +66,21 @@ impl DiskConfig {
         self.edits.iter().try_for_each(|edit| self.apply(edit, emulator, folder, number))
     }
 
+    /// Makes the overlay over the disk as a snapshot holds it.
+    pub(super) fn make_over(
+        &self,
+        emulator: &Emulator,
+        snapshot: &Path,
+        folder: &Path,
+        number: usize,
+    ) -> Result<()> {
+        let (below, overlay) = (format!("{SNAPSHOT}/{}", file(number)), inside(number));
+        let argv =
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", &below, "-F", "qcow2", &overlay];
+        let sandbox = emulator.sandbox(folder).bind(snapshot, SNAPSHOT);
+        self.bind(sandbox, number).run(argv).execute().map(drop)
+    }
+
     /// Shows the image to a job that opens the overlay.
     pub(super) fn bind(&self, sandbox: Sandbox, number: usize) -> Sandbox {
         match &self.image {
@@ -132,8 +147,16 @@ const SECTOR: u64 = 512;
 
 /// The overlay's path inside the sandbox.
 pub(super) fn inside(number: usize) -> String {
-    format!("{RUN}/disk{number}.qcow2")
+    format!("{RUN}/{}", file(number))
 }
+
+/// The overlay's name in its folder.
+pub(super) fn file(number: usize) -> String {
+    format!("disk{number}.qcow2")
+}
+
+/// Where the folder of a snapshot is seen inside the sandbox.
+pub(super) const SNAPSHOT: &str = "/run/snapshot";
 
 fn image_inside(number: usize) -> String {
     format!("/run/images/{number}.qcow2")

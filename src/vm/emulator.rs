@@ -17,12 +17,8 @@ pub(super) const RUN: &str = "/run/vm";
 pub enum Accelerator {
     /// QEMU's translator, a host thread a processor.
     Tcg,
-}
-
-/// The accelerator of this host. /dev/kvm alone proves nothing (there are hosts where it
-/// exists and a stock kernel hangs at boot), so KVM waits for a probe that boots.
-pub fn accelerator() -> Accelerator {
-    Accelerator::Tcg
+    /// The host's own processors.
+    Kvm,
 }
 
 impl Accelerator {
@@ -30,6 +26,7 @@ impl Accelerator {
     pub(super) fn argv(self) -> [&'static str; 4] {
         match self {
             Accelerator::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::argv;
 use super::config::{Cable, Firmware, MachineConfig};
-use super::emulator::{Emulator, accelerator};
+use super::disk;
+use super::emulator::{Accelerator, Emulator};
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::sandbox::Running;
@@ -25,14 +26,25 @@ pub(super) struct Launched {
     pub(super) qemu: Running,
 }
 
-/// Starts the machine `config`, whose disks are in `folder` already.
+/// Starts the machine `config`, whose disks are in `folder` already; with the folder of
+/// a snapshot, it waits for its memory.
 pub(super) fn launch(
     emulator: &Emulator,
     config: &MachineConfig,
+    accelerator: Accelerator,
     folder: &Path,
+    snapshot: Option<&Path>,
 ) -> Result<Launched> {
     let listeners = [argv::QMP, argv::CONSOLE, argv::SHELL].map(|name| listen(&folder.join(name)));
     let mut sandbox = emulator.sandbox(folder);
+    let mut argv = argv::qemu(config, accelerator);
+    if let Some(snapshot) = snapshot {
+        sandbox = sandbox.bind(snapshot, disk::SNAPSHOT);
+        argv.extend(argv::incoming());
+    }
+    if accelerator == Accelerator::Kvm {
+        sandbox = sandbox.bind_writable("/dev/kvm", "/dev/kvm");
+    }
     for (number, disk) in config.disks().enumerate() {
         sandbox = disk.bind(sandbox, number);
     }
@@ -41,7 +53,7 @@ pub(super) fn launch(
             sandbox = sandbox.bind_writable(socket, argv::cable_inside(number));
         }
     }
-    let qemu = sandbox.run(argv::qemu(config, accelerator())).spawn()?;
+    let qemu = sandbox.run(argv).spawn()?;
     let mut streams = Vec::new();
     for listener in listeners {
         match accept(&listener?, &qemu)? {
@@ -70,6 +82,13 @@ pub(super) fn prepare(emulator: &Emulator, config: &MachineConfig, folder: &Path
 }
 
 fn listen(path: &Path) -> Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        // The machine was on before.
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", path, &e));
+        }
+        _ => {}
+    }
     let listener = UnixListener::bind(path).map_err(|e| Error::io("listen on", path, &e))?;
     listener.set_nonblocking(true).map_err(|e| Error::io("listen on", path, &e))?;
     Ok(listener)

@@ -3,8 +3,9 @@
 use super::config::MachineConfig;
 use super::console::{Alarm, Console, Mark};
 use super::deadline::{Limit, Speed};
-use super::emulator::{Emulator, accelerator};
+use super::emulator::{Accelerator, Emulator};
 use super::folder::RunFolder;
+use super::kvm::accelerator;
 use super::launch::{self, Launched};
 use super::qmp::Qmp;
 use super::shell::{self, Shell};
@@ -17,26 +18,28 @@ use std::time::Duration;
 /// Native time from power-on to the shell's greeting, firmware and boot loader included.
 const BOOT: Duration = Duration::from_secs(5);
 /// How often a wait looks whether it has become pointless.
-const GLANCE: Duration = Duration::from_millis(100);
+pub(super) const GLANCE: Duration = Duration::from_millis(100);
 /// Emulators panic now and then before systemd runs; more often is the image's fault.
 const PANICS_FORGIVEN: u32 = 1;
 
-/// A machine that is on; dropping it is pulling its plug and scrapping its disks.
+/// A machine; dropping it is pulling its plug and scrapping its disks.
 #[derive(Debug)]
 pub struct Machine {
-    config: MachineConfig,
-    speed: Speed,
-    shell: Shell,
-    qmp: Qmp,
-    console: Console,
+    pub(super) config: MachineConfig,
+    pub(super) emulator: Emulator,
+    pub(super) accelerator: Accelerator,
+    pub(super) speed: Speed,
+    pub(super) shell: Shell,
+    pub(super) qmp: Qmp,
+    pub(super) console: Console,
     /// Where the present boot starts on the console.
-    boot: Mark,
+    pub(super) boot: Mark,
     /// Greetings of boots that were waited for.
-    greeted: usize,
+    pub(super) greeted: usize,
     panics: u32,
-    // Dropped before the folder, which QEMU uses until it has ended.
-    qemu: Running,
-    _folder: RunFolder,
+    // Dropped before the folder, which QEMU uses until it has ended. None: it is off.
+    pub(super) qemu: Option<Running>,
+    pub(super) folder: RunFolder,
 }
 
 impl Machine {
@@ -44,16 +47,37 @@ impl Machine {
     ///
     /// # Errors
     /// When its disks cannot be made or QEMU does not start.
-    pub fn start(emulator: &Emulator, mut config: MachineConfig) -> Result<Machine> {
+    pub fn start(emulator: &Emulator, config: MachineConfig) -> Result<Machine> {
+        Machine::start_with(emulator, config, accelerator()?)
+    }
+
+    /// As [`Machine::start`], whatever has been probed.
+    pub(super) fn start_with(
+        emulator: &Emulator,
+        mut config: MachineConfig,
+        accelerator: Accelerator,
+    ) -> Result<Machine> {
         let folder = RunFolder::new()?;
         config.credentials.extend(shell::credentials());
         launch::prepare(emulator, &config, folder.path())?;
-        let launched = launch::launch(emulator, &config, folder.path());
-        let Launched { qmp, console, shell, qemu } =
-            launched.map_err(|e| e.context(&config.name))?;
+        let launched = launch::launch(emulator, &config, accelerator, folder.path(), None);
+        let launched = launched.map_err(|e| e.context(&config.name))?;
+        Machine::of(launched, emulator, config, accelerator, folder)
+    }
+
+    pub(super) fn of(
+        launched: Launched,
+        emulator: &Emulator,
+        config: MachineConfig,
+        accelerator: Accelerator,
+        folder: RunFolder,
+    ) -> Result<Machine> {
+        let Launched { qmp, console, shell, qemu } = launched;
         let log = config.logs.as_deref().unwrap_or(folder.path());
         Ok(Machine {
-            speed: Speed::assumed(accelerator()),
+            emulator: emulator.clone(),
+            accelerator,
+            speed: Speed::assumed(accelerator),
             shell: Shell::new(shell)?,
             console: Console::new(console, &log.join(format!("{}.console", config.name)))?,
             qmp: Qmp::new(qmp)?,
@@ -61,8 +85,8 @@ impl Machine {
             greeted: 0,
             panics: 0,
             config,
-            qemu,
-            _folder: folder,
+            qemu: Some(qemu),
+            folder,
         })
     }
 
@@ -192,14 +216,6 @@ impl Machine {
         self.qmp.execute("set_link", arguments).map(drop)
     }
 
-    /// Presses the power button.
-    ///
-    /// # Errors
-    /// When QEMU does not do it.
-    pub fn press_power(&mut self) -> Result<()> {
-        self.qmp.execute("system_powerdown", json!({})).map(drop)
-    }
-
     /// QEMU's word for the machine's state: `running`, `paused`, `shutdown` ...
     ///
     /// # Errors
@@ -216,8 +232,10 @@ impl Machine {
     /// `Check` for alarms, `Build` when QEMU does not end.
     pub fn stop(mut self) -> Result<()> {
         let alarms = self.alarms();
-        self.qmp.execute("quit", json!({}))?;
-        self.qemu.wait()?;
+        if let Some(qemu) = self.qemu.take() {
+            self.qmp.execute("quit", json!({}))?;
+            qemu.wait()?;
+        }
         if alarms.len() <= self.panics as usize {
             return Ok(());
         }
@@ -233,11 +251,11 @@ impl Machine {
             .detail(self.console.tail())
     }
 
-    fn limit(&self, native: Duration) -> Limit {
+    pub(super) fn limit(&self, native: Duration) -> Limit {
         self.speed.limit(native)
     }
 
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         what: &str,
         limit: Limit,
@@ -250,10 +268,7 @@ impl Machine {
             if exec::interrupted() {
                 return Err(exec::interruption());
             }
-            if self.qemu.has_ended() {
-                return Err(Error::build(format!("{}: QEMU ended by itself", self.config.name))
-                    .detail(self.console.tail()));
-            }
+            self.check_power()?;
             if let Some(line) = self.panic() {
                 return Err(self.failed(&format!("waited until {what}, but: {line}")));
             }
@@ -278,6 +293,3 @@ impl Machine {
         self.panic().is_some() && !systemd_ran && self.panics < PANICS_FORGIVEN
     }
 }
-
-#[path = "power.rs"]
-mod power;

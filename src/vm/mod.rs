@@ -11,24 +11,30 @@ mod console;
 mod deadline;
 mod disk;
 mod emulator;
+mod files;
 mod folder;
 mod frames;
+mod kvm;
 mod launch;
 mod machine;
 mod net;
+mod power;
 mod qmp;
 pub mod report;
 pub mod scenario;
 mod shell;
+mod snapshot;
 mod users;
 
 pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
 pub use console::Alarm;
 pub use deadline::{Limit, Speed};
 pub use disk::{DiskConfig, Edit};
-pub use emulator::{Accelerator, Emulator, accelerator};
+pub use emulator::{Accelerator, Emulator};
+pub use kvm::{accelerator, probe_kvm};
 pub use machine::Machine;
 pub use net::{Answerer, Direction, Faults, Mac, Provider, Saying, Segment, Sighting};
+pub use snapshot::{Snapshot, restore, snapshot};
 pub use users::{
     Answer, Client, Exchange, Failure, Load, LoadSpec, Marker, Pace, PortState, Request, Scan,
     Stage, Users,

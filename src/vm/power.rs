@@ -1,73 +1,102 @@
-//! Power of a machine that has a disk to come back to: off between two instructions, on
-//! again over the same overlay, standing still and going on.
+//! The power of a machine, and what QEMU says of it: off between two instructions, on
+//! again over the same disks, standing still and going on.
 
-use super::*;
-use crate::vm::argv;
-use std::time::Instant;
+use super::launch::{self, Launched};
+use super::machine::{GLANCE, Machine};
+use super::qmp::Qmp;
+use super::shell::Shell;
+use crate::error::{Error, Result};
+use crate::exec;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// QEMU itself is native: so long it may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Machine {
-    /// Pulls the plug: QEMU ends between two of the guest's instructions.
-    ///
-    /// # Errors
-    /// When QEMU does not end.
-    pub fn cut_off(&mut self) -> Result<()> {
-        self.qmp.execute("quit", json!({}))?;
-        self.await_end(Duration::from_secs(30))
+    /// Whether it is switched on.
+    pub fn is_on(&self) -> bool {
+        self.qemu.as_ref().is_some_and(|qemu| !qemu.has_ended())
     }
 
-    /// Presses the power button and waits until the guest is down.
+    /// Pulls the plug: QEMU ends between two of the guest's instructions. The disks stay
+    /// for [`Machine::power_on`]. A QEMU that does not listen is killed.
     ///
     /// # Errors
-    /// `Check` when it does not shut down.
+    /// When the machine is off already.
+    pub fn cut_off(&mut self) -> Result<()> {
+        let Some(qemu) = self.qemu.take() else { return Err(self.is_off()) };
+        let start = Instant::now();
+        if self.qmp.execute("quit", json!({})).is_ok() {
+            while !qemu.has_ended() && start.elapsed() < PATIENCE {
+                std::thread::sleep(GLANCE / 10);
+            }
+        }
+        // What has not ended by now ends with its guard.
+        drop(qemu);
+        Ok(())
+    }
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn press_power(&mut self) -> Result<()> {
+        self.qmp.execute("system_powerdown", json!({})).map(drop)
+    }
+
+    /// Presses the power button and waits until the guest has switched itself off.
+    ///
+    /// # Errors
+    /// `Check` when it does not.
     pub fn shut_down(&mut self) -> Result<()> {
         self.press_power()?;
-        let limit = self.limit(Duration::from_secs(20)).length();
-        self.await_end(limit)
-    }
-
-    fn await_end(&self, patience: Duration) -> Result<()> {
-        let start = Instant::now();
-        while !self.qemu.has_ended() {
+        let (start, limit) = (Instant::now(), self.limit(Duration::from_secs(20)).length());
+        while self.is_on() {
             if exec::interrupted() {
                 return Err(exec::interruption());
             }
-            if start.elapsed() > patience {
+            if start.elapsed() > limit {
                 return Err(self.failed("it does not switch itself off"));
             }
             std::thread::sleep(GLANCE);
         }
+        self.qemu.take().map_or(Ok(()), |qemu| qemu.wait().map(drop))
+    }
+
+    /// Switches a machine that is off on again, with the disks that it has. It has not
+    /// booted yet. Console and alarms go on where they were; cables are plugged in again.
+    ///
+    /// # Errors
+    /// When it is on, or QEMU does not start.
+    pub fn power_on(&mut self) -> Result<()> {
+        if self.is_on() {
+            return Err(Error::build(format!("{} is switched on already", self.config.name)));
+        }
+        self.qemu = None;
+        let (config, accelerator) = (&self.config, self.accelerator);
+        let launched =
+            launch::launch(&self.emulator, config, accelerator, self.folder.path(), None);
+        let Launched { qmp, console, shell, qemu } =
+            launched.map_err(|e| e.context(&self.config.name))?;
+        self.boot = self.console.mark();
+        self.console.follow(console)?;
+        (self.shell, self.greeted) = (Shell::new(shell)?, 0);
+        self.qmp = Qmp::new(qmp)?;
+        self.qemu = Some(qemu);
         Ok(())
     }
 
-    /// Switches it on again, with the disk that it has, and waits for its shell.
+    /// As [`Machine::power_on`], and waits for the shell.
     ///
     /// # Errors
-    /// As [`Machine::start`] and [`Machine::wait_for_shell`].
-    pub fn switch_on(&mut self, emulator: &Emulator) -> Result<()> {
-        let folder = self._folder.path();
-        for socket in [argv::QMP, argv::CONSOLE, argv::SHELL] {
-            let path = folder.join(socket);
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
-        }
-        let launched = launch::launch(emulator, &self.config, folder);
-        let Launched { qmp, console, shell, qemu } =
-            launched.map_err(|e| e.context(&self.config.name))?;
-        let log = self.config.logs.as_deref().unwrap_or(folder);
-        let log = log.join(format!("{}.console-again", self.config.name));
-        self.qemu = qemu;
-        self.shell = Shell::new(shell)?;
-        self.console = Console::new(console, &log)?;
-        self.qmp = Qmp::new(qmp)?;
-        (self.boot, self.greeted) = (Mark::default(), 0);
-        self.wait_for_shell().map(drop)
+    /// As [`Machine::power_on`] and [`Machine::wait_for_shell`].
+    pub fn switch_on(&mut self) -> Result<Duration> {
+        self.power_on()?;
+        self.wait_for_shell()
     }
 
-    /// Whether it is switched on.
-    pub fn is_on(&self) -> bool {
-        !self.qemu.has_ended()
-    }
-
-    /// Stands still: not an instruction, not a packet.
+    /// Stands still: not an instruction, not a packet, until [`Machine::resume`].
     ///
     /// # Errors
     /// When QEMU does not do it.
@@ -83,8 +112,54 @@ impl Machine {
         self.qmp.execute("cont", json!({})).map(drop)
     }
 
+    /// What QEMU said that happened since it was switched on, such as `RESET`,
+    /// `SHUTDOWN`, `STOP`, `RESUME`, `GUEST_PANICKED`, with the time.
+    pub fn events(&self) -> Vec<(Instant, String)> {
+        self.qmp.events()
+    }
+
     /// The console's last lines.
     pub fn console_tail(&self) -> String {
         self.console.tail()
+    }
+
+    /// Plugs a card's cable in or out, and waits until the guest has noticed.
+    ///
+    /// # Errors
+    /// `Check` when the guest's carrier does not change.
+    pub fn set_carrier(&mut self, nic: usize, up: bool) -> Result<()> {
+        let mac = self.config.nics.get(nic).map(|nic| nic.mac_text());
+        let mac = mac.ok_or_else(|| Error::build(format!("there is no card {nic}")))?;
+        self.set_link(nic, up)?;
+        // A card that is down itself tells no carrier at all.
+        let wanted = u8::from(up);
+        let look = format!(
+            "card=$(dirname $(grep -lx {mac} /sys/class/net/*/address | head -n1)); \
+             until [ \"$(cat $card/carrier 2>/dev/null || echo 0)\" = {wanted} ]; do sleep 0.1; done"
+        );
+        self.succeed(&look, Duration::from_secs(2)).map(drop)
+    }
+
+    /// An error when QEMU has ended without being asked to.
+    pub(super) fn check_power(&self) -> Result<()> {
+        match &self.qemu {
+            None => Err(self.is_off()),
+            Some(qemu) if qemu.has_ended() => Err(self.ended_by_itself()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn ended_by_itself(&self) -> Error {
+        let said = self.qmp.events().into_iter().map(|(_, name)| name);
+        let said: Vec<String> = said.collect();
+        let mut error = Error::build(format!("{}: QEMU ended by itself", self.config.name));
+        if !said.is_empty() {
+            error = error.detail(format!("its events: {}", said.join(", ")));
+        }
+        error.detail(self.console.tail())
+    }
+
+    fn is_off(&self) -> Error {
+        Error::build(format!("{} is switched off", self.config.name))
     }
 }
