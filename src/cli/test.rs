@@ -7,12 +7,11 @@ use crate::error::{Error, Kind, Result};
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
 use crate::progress;
-use crate::scenario::Scenario;
-use crate::spec::Architecture;
-use crate::vm::Emulator;
-use crate::vm::report;
+use crate::scenario::{Scenario, Url};
+use crate::spec::{Architecture, Bind, Purpose, Server, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
-use crate::vm::scenario::{Programme, Props};
+use crate::vm::scenario::{Programme, Props, Stage};
+use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +28,11 @@ pub(super) struct Arguments {
     /// must fail
     #[arg(long, verbatim_doc_comment)]
     no_masks: bool,
+    /// No scenarios: the machines stay up, and you do to
+    /// them what you like at a prompt, with your browser
+    /// looking at the website
+    #[arg(long, conflicts_with_all = ["scenario", "report", "junit", "json"], verbatim_doc_comment)]
+    interactive: bool,
     /// Stretch the guests' timers and all bounds so many
     /// times [default: measured]
     #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100), verbatim_doc_comment)]
@@ -58,11 +62,39 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     // Whatever is wrong in a scenario is told before minutes go into images.
     let scenarios = scenarios(arguments, &project, architecture)?;
     let props = props(arguments, &mut project, architecture)?;
+    if arguments.interactive {
+        return interactive(&spec, architecture, props);
+    }
     let programme =
         Programme { spec: &spec, architecture, scenarios: &scenarios, masks: !arguments.no_masks };
     let run = programme.run(props)?;
     write_reports(arguments, &project, architecture, &run)?;
     verdict(&run)
+}
+
+/// The machines, a prompt, and a way in for the browser where there is a website.
+fn interactive(spec: &Spec, architecture: &Architecture, props: Props) -> Result<()> {
+    let mut stage = Stage::set_up(spec, architecture, props)?;
+    match website(spec, architecture) {
+        Some(url) => stage.with_forward(&url, Stage::converse)?,
+        None => stage.converse()?,
+    }
+    stage.strike()
+}
+
+/// Where the website is: at a floating address, else at the server that offers it.
+fn website(spec: &Spec, architecture: &Architecture) -> Option<Url> {
+    let floating = architecture.floating_for(Purpose::Web).next();
+    let of_floating = floating.map(|floating| format!("http://{}/", floating.name));
+    let offers = |server: &&Server| {
+        let mut ports = spec.roles_of(server).flat_map(|role| &role.ports);
+        let on_public = Bind::Network("public".to_owned());
+        ports.any(|port| port.number == 80 && port.bind == on_public && port.applies(architecture))
+    };
+    let own = || architecture.servers.values().find(offers);
+    let text =
+        of_floating.or_else(|| own().map(|server| format!("http://{}.public/", server.name)));
+    text.and_then(|text| text.parse().ok())
 }
 
 fn scenarios(
@@ -98,6 +130,10 @@ fn props(
     let plan = Plan::of_tools(&project.lock, TOOLS)?;
     let tools = Build::new(&project.store, &plan).provide(plan.steps[0].key)?.path("tree");
     let emulator = Emulator::provide(&project.store, &project.lock)?;
+    if let Some(image) = images.values().next() {
+        let config = MachineConfig::new("kvm-probe", DiskConfig::of_image(image));
+        probe_kvm(&emulator, &project.store, &config)?;
+    }
     let logs = arguments.out.join("test").join(&architecture.name);
     Ok(Props { emulator, images, tools, logs, stretch: arguments.stretch })
 }

@@ -31,7 +31,7 @@ pub enum Action {
     StartUnit(OnUnit),
     /// `systemctl restart`.
     RestartUnit(OnUnit),
-    /// Stops a unit and forbids every start of it.
+    /// Forbids every start of a unit, also its own after a crash; one that runs goes on.
     MaskUnit(OnUnit),
     /// Allows it again.
     UnmaskUnit(OnUnit),
@@ -167,41 +167,4 @@ pub struct Disturbance {
     pub delay: Option<Seconds>,
     /// Bits a second that go through at most.
     pub bits_per_second: Option<u64>,
-}
-
-impl Action {
-    /// The machine whose system or disk it changes, if it does: cables and networks are
-    /// outside of machines.
-    pub fn changes(&self) -> Option<&str> {
-        match self {
-            Action::CutPower(on)
-            | Action::ShutDown(on)
-            | Action::Start(on)
-            | Action::Reset(on)
-            | Action::Reboot(on)
-            | Action::Run { on, .. }
-            | Action::SetClock { on, .. } => Some(on.get_ref()),
-            Action::Kill(one) => Some(one.on.get_ref()),
-            Action::StopUnit(one)
-            | Action::StartUnit(one)
-            | Action::RestartUnit(one)
-            | Action::MaskUnit(one)
-            | Action::UnmaskUnit(one) => Some(one.on.get_ref()),
-            Action::Write(one) => Some(one.on.get_ref()),
-            Action::Delete(one) | Action::Restore(one) => Some(one.on.get_ref()),
-            Action::Pause(_)
-            | Action::Resume(_)
-            | Action::LinkDown(_)
-            | Action::LinkUp(_)
-            | Action::CutCable(_)
-            | Action::MendCable(_)
-            | Action::Disturb(_)
-            | Action::Calm(_)
-            | Action::Partition { .. }
-            | Action::Heal(_)
-            | Action::Provider(_)
-            | Action::StartLoad(_)
-            | Action::StopLoad(_) => None,
-        }
-    }
 }

@@ -145,5 +145,6 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "vm-tests/arch4/servercheck-deleted.toml",
     "vm-tests/arch4/web-and-balancer-die.toml",
     "vm-tests/arch4/web-software-dies.toml",
+    "vm-tests/arch4/web-software-killed.toml",
     "vm-tests/arch4/whole-server-lost.toml",
 ];

@@ -44,8 +44,12 @@ impl Crowd {
     ) -> Result<Vec<(Family, Load)>> {
         let interval = wish.per_second.interval(clock.factor()).mul_f64(urls.len() as f64);
         let pace = Pace::Open { per_second: 1.0 / interval.as_secs_f64() };
-        let mut loads = Vec::new();
+        let mut loads: Vec<(Family, Load)> = Vec::new();
         for (family, url) in urls {
+            // Taking turns: two requests at the same moment would see half as much.
+            if !loads.is_empty() {
+                std::thread::sleep(interval / urls.len() as u32);
+            }
             let request = request(url, wish.method, &wish.body)?;
             let deadline = clock.stretched(wish.deadline);
             let spec = LoadSpec { deadline, ..LoadSpec::new(request, pace) };
@@ -113,20 +117,34 @@ pub(super) fn record(
 
 /// Addresses high up in a network's range, where no server is.
 fn clients(network: &Network) -> Result<Vec<Client>> {
+    at(network, 1)
+}
+
+/// As [`Crowd`]'s users, for somebody beside them: the user's own browser.
+pub(super) fn browsers(architecture: &Architecture, network: &str) -> Result<Vec<Client>> {
+    let network = architecture.networks.get(network);
+    at(network.ok_or_else(|| Error::input("there is no such network"))?, 2)
+}
+
+/// Both addresses of the user with this number.
+fn at(network: &Network, number: u16) -> Result<Vec<Client>> {
     [network.v4, network.v6]
         .iter()
-        .map(|prefix| Client::parse(&format!("{}/{}", high(prefix), prefix.length)))
+        .map(|prefix| Client::parse(&format!("{}/{}", high(prefix, number), prefix.length)))
         .collect()
 }
 
-fn high(prefix: &Prefix) -> IpAddr {
+fn high(prefix: &Prefix, number: u16) -> IpAddr {
     match prefix.address {
-        // The last but four; the last is the broadcast address.
+        // The last one is the broadcast address.
         IpAddr::V4(address) => {
             let hosts = u32::MAX.checked_shr(u32::from(prefix.length)).unwrap_or(0);
-            Ipv4Addr::from((u32::from(address) | hosts).saturating_sub(5)).into()
+            let last = u32::from(address) | hosts;
+            Ipv4Addr::from(last.saturating_sub(4 + u32::from(number))).into()
         }
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) | 0x000f_0001).into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from(u128::from(address) | 0x000f_0000 | u128::from(number)).into()
+        }
     }
 }
 
@@ -134,7 +152,7 @@ fn high(prefix: &Prefix) -> IpAddr {
 mod tests {
     #[test]
     fn users_live_where_no_server_is() {
-        let high = |text: &str| super::high(&text.parse().unwrap()).to_string();
+        let high = |text: &str| super::high(&text.parse().unwrap(), 1).to_string();
         assert_eq!(high("172.16.0.0/16"), "172.16.255.250");
         assert_eq!(high("192.168.0.0/24"), "192.168.0.250");
         assert_eq!(high("2001:db8:0:1::/64"), "2001:db8:0:1::f:1");

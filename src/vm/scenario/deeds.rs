@@ -25,10 +25,7 @@ impl Doer<'_, '_> {
         match action {
             Action::CutPower(name) => self.machine(name)?.cut_off(),
             Action::ShutDown(name) => self.machine(name)?.shut_down(),
-            Action::Start(name) => {
-                let emulator = self.stage.props.emulator.clone();
-                self.machine(name)?.switch_on(&emulator)
-            }
+            Action::Start(name) => self.machine(name)?.switch_on().map(drop),
             Action::Reset(name) => {
                 self.machine(name)?.cut_power()?;
                 self.machine(name)?.wait_for_shell().map(drop)
@@ -42,7 +39,7 @@ impl Doer<'_, '_> {
             Action::StopUnit(one) => self.systemctl(&one.on, "stop", &one.unit),
             Action::StartUnit(one) => self.systemctl(&one.on, "start", &one.unit),
             Action::RestartUnit(one) => self.systemctl(&one.on, "restart", &one.unit),
-            Action::MaskUnit(one) => self.systemctl(&one.on, "mask --runtime --now", &one.unit),
+            Action::MaskUnit(one) => self.systemctl(&one.on, "mask --runtime", &one.unit),
             Action::UnmaskUnit(one) => self.systemctl(&one.on, "unmask --runtime", &one.unit),
             Action::Write(one) => self.write(&one.on, one.file.get_ref(), &one.text),
             Action::Delete(one) => self.delete(&one.on, one.file.get_ref()),
@@ -100,20 +97,9 @@ impl Doer<'_, '_> {
         self.shell(on, &format!("if test -e {kept}; then {put}; else {remove} || {lost}; fi"))
     }
 
-    /// The carrier, which QEMU moves, and the guest must have noticed: a card that does
-    /// not tell would make the deed a lie.
     fn carrier(&mut self, link: &OnLink, up: bool) -> Result<()> {
-        let network = link.network.get_ref();
-        let card = self.stage.card(network)?;
-        let interface = self.stage.architecture.networks.get(network).map(|one| &one.interface);
-        let interface = interface.cloned().unwrap_or_default();
-        let machine = self.machine(&link.of)?;
-        machine.set_link(card, up)?;
-        let wanted = u8::from(up);
-        let seen = format!(
-            "for i in $(seq 50); do [ \"$(cat /sys/class/net/{interface}/carrier)\" = {wanted} ] && exit 0; sleep 0.1; done; exit 1"
-        );
-        machine.succeed(&seen, DEED).map(drop)
+        let card = self.stage.card(link.network.get_ref())?;
+        self.machine(&link.of)?.set_carrier(card, up)
     }
 
     fn cable(&mut self, link: &OnLink, faults: Faults) -> Result<()> {

@@ -8,6 +8,7 @@ mod clock;
 mod credentials;
 mod crowd;
 mod deeds;
+mod interactive;
 mod loads;
 mod look;
 mod measure;

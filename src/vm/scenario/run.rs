@@ -9,8 +9,9 @@ use super::stage::Stage;
 use super::story::Story;
 use super::wire;
 use crate::error::{Error, Kind, Result};
+use crate::progress;
 use crate::scenario::{Cast, Promises, Scenario};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl Stage<'_> {
     /// Runs a scenario, or its masked twin, from a restored stage. When the stage does not
@@ -23,6 +24,7 @@ impl Stage<'_> {
         let restored = self.restore();
         let outcome = match restored {
             Ok(()) => self.perform(scenario, masked)?,
+            Err(error) if error.kind() == Kind::Interrupted => return Err(error),
             Err(error) => {
                 let error =
                     Error::build(format!("no healthy machines to begin with: {}", error.message()))
@@ -32,8 +34,13 @@ impl Stage<'_> {
                 outcome
             }
         };
+        // Other scenarios go on; if even this fails, each of them says so.
         if outcome.verdict == Verdict::Broke {
-            self.touched.extend(self.architecture.servers.keys().cloned());
+            match self.start_over() {
+                Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                Err(error) => progress::warn(error.to_string()),
+                Ok(()) => {}
+            }
         }
         Ok(outcome)
     }
@@ -44,6 +51,7 @@ impl Stage<'_> {
     /// # Errors
     /// Only for a signal: whatever else goes wrong is in the outcome.
     pub fn perform(&mut self, scenario: &Scenario, masked: bool) -> Result<Outcome> {
+        self.is_touched = true;
         let clock = Clock::start(f64::from(self.factor));
         let mut story = Story {
             stage: self,
@@ -52,15 +60,13 @@ impl Stage<'_> {
             clock,
             loads: Loads::default(),
             steps: Vec::new(),
-            touched: BTreeSet::new(),
         };
         let told = tell(&mut story, masked);
-        let Story { cast, loads, steps, touched, .. } = story;
+        let Story { cast, loads, steps, .. } = story;
         let (requests, told) = match loads.finish(clock) {
             Ok(requests) => (requests, told),
             Err(error) => (Vec::new(), told.and(Err(error))),
         };
-        self.touched.extend(touched);
         let seconds = clock.now();
         let told_so_far = blank(scenario, masked);
         let mut outcome = Outcome { seconds, cast: cast.0, steps, requests, ..told_so_far };

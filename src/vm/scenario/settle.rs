@@ -1,12 +1,14 @@
 //! Health: what must be so before a scenario starts and after it ended, and the way back
 //! to it. Explicit, and checked: a scenario never inherits what another one left.
 
+use super::crowd::Crowd;
 use super::look::Look;
 use super::stage::Stage;
 use super::sweep;
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::vm::Saying;
+use crate::progress;
+use crate::vm::{self, Machine, Saying};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -53,26 +55,47 @@ impl Stage<'_> {
         }
     }
 
-    /// Undoes what scenarios did: networks and carriers are as they were, and every machine
-    /// that was changed boots anew from the shipped image; then all must come to rest.
+    /// Keeps the whole topology as it is now, to return to before each scenario.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let mut machines: Vec<&mut Machine> = self.machines.values_mut().collect();
+        self.kept = vm::snapshot(&mut machines, &self.folder.path().join("kept"))?;
+        Ok(())
+    }
+
+    /// Undoes what scenarios did: networks are as they were, and all machines go on from
+    /// the moment that was kept; then all must come to rest.
     ///
     /// # Errors
     /// `Check` when the machines do not, `Build` when the harness breaks.
     pub fn restore(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.is_touched) {
+            return self.settle();
+        }
+        let start = Instant::now();
+        self.machines.clear();
         for segment in self.networks.values() {
             segment.provider(None)?;
             segment.heal();
         }
-        let cards = self.networks.len();
-        let touched = std::mem::take(&mut self.touched);
-        for machine in self.machines.iter_mut().filter(|(name, _)| !touched.contains(*name)) {
-            if machine.1.status()? == "paused" {
-                machine.1.resume()?;
-            }
-            (0..cards).try_for_each(|card| machine.1.set_link(card, true))?;
+        // What users had learnt of the addresses' places belongs to another past.
+        self.crowd = Crowd::attach(self.architecture, &self.networks)?;
+        for machine in vm::restore(&self.props.emulator, &self.kept)? {
+            self.machines.insert(machine.config().name.clone(), machine);
         }
-        touched.iter().try_for_each(|name| self.boot_anew(name))?;
-        self.settle()
+        let returned = start.elapsed().as_secs_f64();
+        self.settle()?;
+        let settled = start.elapsed().as_secs_f64();
+        progress::step("Restored", format!("in {returned:.1} s, at rest after {settled:.1} s"));
+        Ok(())
+    }
+
+    /// Boots all machines from their images again: what a broken harness has left is not
+    /// worth keeping.
+    pub(super) fn start_over(&mut self) -> Result<()> {
+        self.machines.clear();
+        self.boot_all()?;
+        self.settle()?;
+        self.keep()
     }
 
     /// What must hold at the end of every scenario.

@@ -11,9 +11,10 @@ use crate::seed::Shown;
 use crate::spec::{Architecture, Server, Spec};
 use crate::vm::folder::RunFolder;
 use crate::vm::{
-    Accelerator, Cable, DiskConfig, Emulator, Machine, MachineConfig, Segment, accelerator,
+    Accelerator, Cable, DiskConfig, Emulator, Machine, MachineConfig, Segment, Snapshot,
+    accelerator,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -50,12 +51,16 @@ pub struct Stage<'a> {
     pub(super) machines: BTreeMap<String, Machine>,
     pub(super) crowd: Crowd,
     pub(super) networks: BTreeMap<String, Segment>,
+    /// What executes the guests' instructions.
+    accelerator: String,
     /// Seconds until all machines were up.
     pub(super) boot_seconds: f64,
-    /// Machines that a scenario has changed since they were last restored.
-    pub(super) touched: BTreeSet<String>,
-    // Last: the others have their sockets in it.
-    _folder: RunFolder,
+    /// Whether a scenario has been told since the machines were last restored.
+    pub(super) is_touched: bool,
+    /// The machines as they were once all was well.
+    pub(super) kept: Vec<Snapshot>,
+    // Last: the others have their sockets and their states in it.
+    pub(super) folder: RunFolder,
 }
 
 impl<'a> Stage<'a> {
@@ -76,7 +81,7 @@ impl<'a> Stage<'a> {
             segment.capture(&props.logs.join(format!("{}.pcapng", network.name)))?;
             networks.insert(network.name.clone(), segment);
         }
-        let assumed = if accelerator() == Accelerator::Tcg { ASSUMED_FACTOR } else { 1 };
+        let assumed = if accelerator()? == Accelerator::Tcg { ASSUMED_FACTOR } else { 1 };
         let stretch = props.stretch;
         let mut stage = Stage {
             spec,
@@ -87,14 +92,17 @@ impl<'a> Stage<'a> {
             machines: BTreeMap::new(),
             crowd: Crowd::attach(architecture, &networks)?,
             networks,
+            accelerator: format!("{:?}", accelerator()?).to_uppercase(),
             boot_seconds: 0.0,
-            touched: BTreeSet::new(),
-            _folder: folder,
+            is_touched: false,
+            kept: Vec::new(),
+            folder,
         };
         let start = Instant::now();
         stage.boot_all()?;
         stage.settle()?;
         stage.boot_seconds = start.elapsed().as_secs_f64();
+        stage.keep()?;
         Ok(stage)
     }
 
@@ -105,7 +113,7 @@ impl<'a> Stage<'a> {
 
     /// First the machines without a heartbeat: how fast they are says by how much the
     /// others' timers are stretched.
-    fn boot_all(&mut self) -> Result<()> {
+    pub(super) fn boot_all(&mut self) -> Result<()> {
         let architecture = self.architecture;
         let is_timed = |server: &&Server| server.has_role(TIMED);
         let (timed, others): (Vec<&Server>, Vec<&Server>) =
@@ -117,7 +125,7 @@ impl<'a> Stage<'a> {
             for server in &batch {
                 self.await_shell(&server.name)?;
             }
-            let is_measured = self.props.stretch.is_none() && accelerator() == Accelerator::Tcg;
+            let is_measured = self.props.stretch.is_none() && accelerator()? == Accelerator::Tcg;
             let alone = batch.first().and_then(|first| self.machines.get(&first.name));
             if let Some(machine) =
                 alone.filter(|_| is_measured && self.machines.len() == batch.len())
@@ -194,16 +202,6 @@ impl<'a> Stage<'a> {
         self.machines.get_mut(name).ok_or_else(|| Error::build(format!("{name} is gone")))
     }
 
-    /// Replaces a machine by a new one that boots from the shipped image, as if its disk
-    /// had never been written to.
-    pub(super) fn boot_anew(&mut self, name: &str) -> Result<()> {
-        let architecture = self.architecture;
-        let server = architecture.server(name)?;
-        drop(self.machines.remove(name));
-        self.switch_on(server)?;
-        self.await_shell(name)
-    }
-
     /// Writes a comment into the captures.
     pub(super) fn mark(&self, text: &str) {
         self.networks.values().for_each(|segment| segment.mark(text));
@@ -230,7 +228,7 @@ impl<'a> Stage<'a> {
         Run {
             architecture: self.architecture.name.clone(),
             title: self.architecture.title.clone(),
-            accelerator: format!("{:?}", accelerator()).to_uppercase(),
+            accelerator: self.accelerator.clone(),
             factor: f64::from(self.factor),
             advert_seconds: self.advert(),
             machines: self.machines.iter().map(|(name, one)| (name.clone(), of(one))).collect(),

@@ -26,8 +26,6 @@ pub(super) struct Story<'s, 'a> {
     pub(super) clock: Clock,
     pub(super) loads: Loads,
     pub(super) steps: Vec<StepOutcome>,
-    /// Machines whose system or disk a deed has changed.
-    pub(super) touched: BTreeSet<String>,
 }
 
 impl Story<'_, '_> {
@@ -91,7 +89,6 @@ impl Story<'_, '_> {
     fn act(&mut self, act: &Act) -> Result<()> {
         let action = &act.action;
         self.stage.mark(&action.to_string());
-        self.touch(action);
         let done = if let Action::StartLoad(name) = action {
             self.start_load(name.get_ref())
         } else if let Action::StopLoad(name) = action {
@@ -103,12 +100,6 @@ impl Story<'_, '_> {
             Some(place) => error.at(place.clone()),
             None => error,
         })
-    }
-
-    fn touch(&mut self, action: &Action) {
-        if let Some(name) = action.changes() {
-            self.touched.insert(self.cast.machine(name).to_owned());
-        }
     }
 
     fn start_load(&mut self, name: &str) -> Result<()> {
