@@ -141,7 +141,26 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with_mode(path, bytes, 0o600)
 }
 
+/// As [`write_atomically`], but never over a file that is there: whether it was written.
+///
+/// # Errors
+/// When a step fails; nothing is left behind then.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    match aside(path, bytes, 0o644)?.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(Error::io("write", path, &e.error)),
+    }
+}
+
 fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let written = aside(path, bytes, mode)?;
+    written.persist(path).map_err(|e| Error::io("write", path, &e.error))?;
+    Ok(())
+}
+
+/// A synced file beside `path` that is not there under its name yet.
+fn aside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     let mut aside =
@@ -149,8 +168,7 @@ fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     aside.write_all(bytes).and_then(|()| aside.as_file().sync_all()).map_err(failed)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
     aside.as_file().set_permissions(mode).map_err(failed)?;
-    aside.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
+    Ok(aside)
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 
 pub mod build;
 pub mod cli;
+pub mod diff;
 pub mod error;
 pub mod exec;
+pub mod explain;
 pub mod fs;
 pub mod graph;
 pub mod image;

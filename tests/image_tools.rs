@@ -5,10 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
 
 use imagebuild::exec::Program;
+use imagebuild::fs::{Sha256Digest, digest_file};
 use imagebuild::image::cpio::Archive;
 use imagebuild::image::disk::{Content, Contents, Disk};
 use imagebuild::image::grub::{self, BootCode};
-use imagebuild::image::{qcow2, raw, verity};
+use imagebuild::image::{qcow2, raw, raw_zst, verity, vhdx, vmdk};
 use imagebuild::plan::guid::Guid;
 use imagebuild::plan::layout::{Growth, Label, Layout, MIB, Sizes};
 use proptest::prelude::*;
@@ -71,9 +72,51 @@ fn check_with_qemu_img(disk: &Disk, folder: &Path) {
     assert_eq!(info["format-specific"]["data"]["compat"], "1.1");
 }
 
-/// Disks of up to 40 GiB with a few islands of data, some of them zeros, at any offset.
-fn wide_disk() -> impl Strategy<Value = Disk> {
-    let island = (0_u64..8 << 30, 1_usize..400_000, any::<u64>());
+/// All formats.
+fn check_with_tools(disk: &Disk, folder: &Path) {
+    check_with_qemu_img(disk, folder);
+    other_formats_with_qemu_img(disk, folder);
+    with_zstd(disk, folder);
+}
+
+/// VMDK and VHDX: what qemu-img thinks of the file, and the bytes that it reads from it.
+fn other_formats_with_qemu_img(disk: &Disk, folder: &Path) {
+    let Some(qemu_img) = tool("qemu-img") else { return };
+    let (identity, flat) = (Sha256Digest::of("identity"), folder.join("image.raw"));
+    let digest = disk.flat_digest().unwrap();
+    for format in ["vmdk", "vhdx"] {
+        let (image, back) = (folder.join("image"), folder.join("back"));
+        match format {
+            "vmdk" => vmdk::write(disk, identity, &image).unwrap(),
+            _ => vhdx::write(disk, identity, &image).unwrap(),
+        }
+        let check = qemu_img.clone().args(["check", "-f", format]).arg(&image).run().unwrap();
+        assert!(String::from_utf8(check).unwrap().starts_with("No errors were found"), "{format}");
+        let formats = ["compare", "-f", "raw", "-F", format];
+        qemu_img.clone().args(formats).arg(&flat).arg(&image).run().unwrap();
+        let info = qemu_img.clone().args(["info", "-f", format, "--output=json"]).arg(&image);
+        let info: serde_json::Value = serde_json::from_slice(&info.run().unwrap()).unwrap();
+        assert_eq!(info["virtual-size"], disk.size(), "{format}");
+        let convert = ["convert", "-f", format, "-O", "raw"];
+        qemu_img.clone().args(convert).arg(&image).arg(&back).run().unwrap();
+        assert_eq!(digest_file(&back).unwrap(), digest, "{format}");
+    }
+}
+
+/// The compressed raw image: zstd's own judgement, and what it decompresses to.
+fn with_zstd(disk: &Disk, folder: &Path) {
+    let Some(zstd) = tool("zstd") else { return };
+    let (image, back) = (folder.join("image.raw.zst"), folder.join("image.back"));
+    raw_zst::write(disk, &image).unwrap();
+    zstd.clone().args(["-q", "-t"]).arg(&image).run().unwrap();
+    zstd.args(["-q", "-d", "-f", "-o"]).arg(&back).arg(&image).run().unwrap();
+    assert_eq!(digest_file(&back).unwrap(), disk.flat_digest().unwrap());
+}
+
+/// Disks with a few islands of data, some of them zeros, each up to `gap` bytes after the
+/// one before it.
+fn wide_disk(gap: u64) -> impl Strategy<Value = Disk> {
+    let island = (0_u64..gap, 1_usize..400_000, any::<u64>());
     proptest::collection::vec(island, 0..6).prop_map(|islands| {
         let contents = islands.into_iter().map(|(gap, length, seed)| {
             (gap, if seed % 5 == 0 { vec![0; length] } else { noise(length, seed) })
@@ -95,22 +138,35 @@ fn wide_disk() -> impl Strategy<Value = Disk> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn qemu_img_agrees_on_disks_with_random_holes(disk in wide_disk()) {
+    fn qemu_img_agrees_on_disks_with_random_holes(disk in wide_disk(8 << 30)) {
         let folder = tempfile::tempdir().unwrap();
         check_with_qemu_img(&disk, folder.path());
+    }
+
+    // Smaller ones: where qemu-img knows of no holes, it reads every byte.
+    #[test]
+    fn tools_agree_on_all_formats(disk in wide_disk(60 << 20)) {
+        let folder = tempfile::tempdir().unwrap();
+        check_with_tools(&disk, folder.path());
     }
 }
 
 #[test]
 fn qemu_img_agrees_on_edges() {
     let folder = tempfile::tempdir().unwrap();
-    check_with_qemu_img(&Disk::new(512), folder.path());
+    check_with_tools(&Disk::new(512), folder.path());
     // Data in the last sector of a disk of more than 4 GiB that ends inside a cluster, and
     // across the border of two L2 tables.
     let mut disk = Disk::new((5 << 30) + 512);
     disk.place((512 << 20) - 100, Content::bytes(noise(200, 1))).unwrap();
     disk.place(5 << 30, Content::bytes(noise(512, 2))).unwrap();
     check_with_qemu_img(&disk, folder.path());
+    // Small enough to be converted back; data at both ends, and what compresses.
+    let mut disk = Disk::new((300 << 20) + 1536);
+    disk.place(0, Content::bytes(noise(100_000, 3))).unwrap();
+    disk.place(70 << 20, Content::bytes(b"text ".repeat(1_000_000))).unwrap();
+    disk.place((300 << 20) + 1024, Content::bytes(noise(512, 4))).unwrap();
+    check_with_tools(&disk, folder.path());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may use. Those of one line use each other freely.
-const ORDER: [&[&str]; 11] = [
+const ORDER: [&[&str]; 13] = [
     &["error", "names", "exec", "fs", "progress"],
     &["sandbox"],
     &["store"],
@@ -17,6 +17,8 @@ const ORDER: [&[&str]; 11] = [
     &["image"],
     &["build", "seed"],
     &["vm", "flash"],
+    &["explain"],
+    &["diff"],
     &["cli"],
 ];
 

@@ -20,6 +20,8 @@ struct Site {
     scratch: Scratch,
     /// Where the packages step works.
     aside: PathBuf,
+    store: PathBuf,
+    format: &'static str,
 }
 
 impl Site {
@@ -39,7 +41,8 @@ impl Site {
             .arg("sh")
             .arg(self.at("pid"))
             .args([project::PROGRAM, "--locked", "arch4", "--role", "web1"])
-            .args(["--store".as_ref(), self.at("store").as_os_str()])
+            .args(["--format", self.format])
+            .args(["--store".as_ref(), self.store.as_os_str()])
             .args(["--out".as_ref(), self.at("out").as_os_str()])
             .dir(project::folder())
             .output()
@@ -90,7 +93,8 @@ fn a_signal_in_the_middle_of_dpkg_leaves_nothing() {
     let plan = project.plan("web1");
     let packages = plan.steps.iter().find(|p| p.step.name() == "packages").unwrap().key;
     let aside = scratch.path().join("store/tmp").join(packages.to_string());
-    let site = Site { scratch, aside };
+    let store = scratch.path().join("store");
+    let site = Site { scratch, aside, store, format: "qcow2" };
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let output = site.interrupt(signal);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -107,6 +111,35 @@ fn a_signal_in_the_middle_of_dpkg_leaves_nothing() {
     assert_eq!(output.code, 0, "{}", String::from_utf8_lossy(&output.stderr));
     assert!(site.at("out/arch4-web1.qcow2").exists());
     assert_eq!(site.left_in_tmp(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_signal_while_the_image_is_written_leaves_no_part_of_it() {
+    let project = Project::open();
+    project.fetch(&["arch4/web1", "tools/build"]);
+    project.provide(&project.plan("web1"), "image");
+    let scratch = Scratch::new_in(&std::env::temp_dir());
+    let store = project.store.root().to_owned();
+    // The slowest to write: each grain is compressed.
+    let site = Site { scratch, aside: PathBuf::new(), store, format: "vmdk" };
+    let files = || -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(site.at("out")).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let grows = |path: &PathBuf| path.metadata().is_ok_and(|data| data.len() > 1 << 20);
+    std::thread::scope(|scope| {
+        let build = scope.spawn(|| site.build());
+        wait_until("a part of the image is written", || {
+            assert!(!build.is_finished(), "the build ended too early");
+            files().iter().any(grows)
+        });
+        let pid = std::fs::read_to_string(site.at("pid")).unwrap().trim().parse().unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+        assert_eq!(build.join().unwrap().code, 130);
+    });
+    assert_eq!(files(), Vec::<PathBuf>::new());
+    assert_eq!(site.build().code, 0);
+    assert_eq!(files().len(), 3);
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {

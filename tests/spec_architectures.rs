@@ -48,13 +48,14 @@ fn sixteen_servers() {
 }
 
 #[test]
-fn web_users_reach_port_80_and_nothing_else() {
+fn web_users_reach_ports_80_and_443_and_nothing_else() {
     let spec = load("").unwrap();
     for (name, files) in all_servers(&spec) {
         let rules = files["/etc/nftables.conf"].lines().filter(|line| line.contains(" accept"));
         for rule in rules.filter(|line| line.contains("iifname \"eth0\"")) {
             let open = !rule.contains(" saddr ");
-            assert!(!open || rule.contains(" tcp dport 80 "), "{name}: {rule}");
+            let web = [80, 443].iter().any(|port| rule.contains(&format!(" tcp dport {port} ")));
+            assert!(!open || web, "{name}: {rule}");
         }
     }
 }

@@ -302,7 +302,7 @@ hint: private is 2001:db8:0:1::/64"
     tree.insert("site.toml", site.replace("0:2::", "0:1::"));
     let spec = Spec::load(tree).unwrap();
     let web1 = &spec.architectures["arch1"].servers["web1"];
-    assert_eq!(web1.addresses["private"].v4.to_string(), "192.168.0.99");
+    assert_eq!(web1.addresses["private"].shown().0, "192.168.0.99");
 }
 
 #[test]
@@ -380,5 +380,83 @@ writes = { from = [{ floating = "writes" }] }
 27 | router-id = 10
    |             ^^
 hint: reads has 11 and the next"
+    );
+}
+
+#[test]
+fn a_role_that_includes_itself_by_another() {
+    let mut tree = changed("roles/web.toml", "needs =", "includes = [\"base\", \"shop\"]\nneeds =");
+    tree.insert("roles/shop.toml", "description = \"a shop\"\nincludes = [\"web\"]\n");
+    assert_eq!(
+        error(tree.clone()),
+        "error: the role `shop` includes itself
+ --> roles/web.toml:2:21
+  |
+2 | includes = [\"base\", \"shop\"]
+  |                     ^^^^^^
+  shop -> web -> shop
+hint: take one of these out of `includes`"
+    );
+    tree.insert("roles/shop.toml", "description = \"a shop\"\nincludes = [\"wbe\"]\n");
+    assert_eq!(
+        error(tree),
+        "error: there is no role `wbe`
+ --> roles/shop.toml:2:13
+  |
+2 | includes = [\"wbe\"]
+  |             ^^^^^
+hint: did you mean `web`?"
+    );
+}
+
+#[test]
+fn a_role_brings_what_it_includes() {
+    let mut tree = changed("images/arch1.toml", "[\"base\", \"web\"]", "[\"shop\"]");
+    tree.insert("roles/shop.toml", "description = \"a shop\"\nincludes = [\"base\", \"web\"]\n");
+    let spec = Spec::load(tree).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(spec.architectures["arch1"].servers["web1"].roles, ["base", "web", "shop"]);
+}
+
+#[test]
+fn templates_that_include_each_other() {
+    let rendered = |second: &str| {
+        let mut tree = project();
+        tree.insert("overlays/web/etc/site.j2", "first\n{% include \"overlays/shared/a.j2\" %}\n");
+        tree.insert("overlays/shared/a.j2", second);
+        let spec = Spec::load(tree).unwrap();
+        let architecture = spec.architecture("arch1").unwrap();
+        let server = architecture.server("web1").unwrap();
+        render::config_files(&spec, architecture, server)
+    };
+    let files = rendered("second {{ server.name }}\n").unwrap();
+    let site = files.iter().find(|file| file.path == "/etc/site").unwrap();
+    assert_eq!(site.content, render::Content::Bytes(b"first\nsecond web1\n".to_vec()));
+    assert_eq!(
+        rendered("x\n{% include 'overlays/web/etc/site.j2' %}\n").unwrap_err().to_string(),
+        "error: the template overlays/web/etc/site.j2 includes itself
+ --> overlays/shared/a.j2:2:13
+  |
+2 | {% include 'overlays/web/etc/site.j2' %}
+  |             ^^^^^^^^^^^^^^^^^^^^^^^^
+  overlays/web/etc/site.j2 -> overlays/shared/a.j2 -> overlays/web/etc/site.j2
+hint: take one of these includes out"
+    );
+    assert_eq!(
+        rendered("x\n{{ server.nmae }}\n").unwrap_err().to_string(),
+        "error: `server.nmae` is not defined in this template
+ --> overlays/shared/a.j2:2:4
+  |
+2 | {{ server.nmae }}
+  |    ^^^^^^^^^^^
+hint: templates know `server`, `arch`, `site` and `peers`; look for the name in the built-in overlays"
+    );
+    assert_eq!(
+        template_error("{% include \"overlays/web/etc/mtod\" %}\n"),
+        "error: there is no template overlays/web/etc/mtod
+ --> overlays/web/etc/site.j2:1:13
+  |
+1 | {% include \"overlays/web/etc/mtod\" %}
+  |             ^^^^^^^^^^^^^^^^^^^^^
+hint: did you mean `overlays/web/etc/site.j2`?"
     );
 }

@@ -6,7 +6,9 @@ use crate::lock::control::Paragraphs;
 use crate::lock::{deb, depends};
 use crate::plan::step::PackageRef;
 use crate::progress;
-use crate::rootfs::{Deb, order::Node};
+use crate::rootfs::Deb;
+use crate::rootfs::order::{self, Node};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -71,19 +73,36 @@ fn node(package: &PackageRef, control: &str) -> Result<Node> {
     let paragraph = Paragraphs::new(&name, control).next().ok_or_else(|| {
         Error::build(format!("the package {} has no control file", package.name))
     })??;
-    let field = paragraph.get("Pre-Depends").unwrap_or_default();
-    let groups =
-        depends::parse(field, "amd64").map_err(|why| paragraph.error("Pre-Depends", why))?;
-    let pre_depends = groups
-        .iter()
-        .flat_map(|group| &group.0)
-        .map(|relation| relation.name.clone())
-        .filter(|name| package.depends.contains(name))
-        .collect();
+    let field = |name: &str| -> Result<Vec<Vec<String>>> {
+        let text = paragraph.get(name).unwrap_or_default();
+        let groups = depends::parse(text, "amd64").map_err(|why| paragraph.error(name, why))?;
+        let names = |group: depends::Group| group.0.into_iter().map(|r| r.name).collect();
+        Ok(groups.into_iter().map(names).collect())
+    };
+    let pre_depends = field("Pre-Depends")?;
+    let in_set = |name: &&String| package.depends.contains(name);
     Ok(Node {
         name: package.name.clone(),
         essential: paragraph.get("Essential") == Some("yes"),
         depends: package.depends.clone(),
-        pre_depends,
+        pre_depends: pre_depends.iter().flatten().filter(in_set).cloned().collect(),
+        needs: [pre_depends, field("Depends")?].concat(),
+        provides: field("Provides")?.concat(),
     })
+}
+
+/// Takes out what needs a package that is not among them.
+pub(super) fn self_contained(mut debs: Vec<Deb>) -> Vec<Deb> {
+    let nodes: Vec<Node> = debs.iter().map(|deb| deb.node.clone()).collect();
+    let kept = order::self_contained(&nodes);
+    debs.retain(|deb| kept.contains(&deb.node.name));
+    debs
+}
+
+/// The packages that dpkg's database in `tree` does not have.
+pub(super) fn missing_in(tree: &Path, packages: &[PackageRef]) -> Result<Vec<PackageRef>> {
+    let status = fs::read_to_string(&tree.join("var/lib/dpkg/status"))?;
+    let there: BTreeSet<&str> =
+        status.lines().filter_map(|line| line.strip_prefix("Package: ")).collect();
+    Ok(packages.iter().filter(|p| !there.contains(p.name.as_str())).cloned().collect())
 }

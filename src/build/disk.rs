@@ -1,133 +1,23 @@
-//! The last step: the disk map with its digests, and the files that carry the disk.
+//! The last step: the disk map with its digests, from the results of the others.
 
-use super::{Build, RootHash};
-use crate::error::{Error, Result};
+use super::RootHash;
+use crate::error::Result;
 use crate::fs::{self, Sha256Digest};
-use crate::image::disk::{Content, Contents, Disk};
+use crate::image::disk::{Content, Contents};
 use crate::image::grub::{self, BootCode};
 use crate::image::manifest::{ContentDigest, Manifest, Package, PartitionMap};
-use crate::image::{qcow2, raw};
+use crate::image::sbom::{self, Materials};
 use crate::plan::layout::Label;
-use crate::plan::step::{ImageStep, Step};
-use crate::progress;
+use crate::plan::step::ImageStep;
 use crate::store::{Key, Object};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// The form of the file that carries the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// QEMU's format, without its empty parts.
-    Qcow2,
-    /// The bytes of the disk, in a sparse file.
-    Raw,
-}
-
-impl Format {
-    fn extension(self) -> &'static str {
-        match self {
-            Format::Qcow2 => "qcow2",
-            Format::Raw => "raw",
-        }
-    }
-}
-
-/// What is remembered of a file that was written, to see that it is still that.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    identity: Sha256Digest,
-    size: u64,
-    mtime: i64,
-    mtime_ns: i64,
-    inode: u64,
-}
-
-impl Build<'_> {
-    /// Writes the image to `out/<image>.<format>` and its manifest to
-    /// `out/<image>.json`. Says whether anything had to be written.
-    ///
-    /// # Errors
-    /// Those of the steps, and of writing; a file that was there stays whole.
-    pub fn write(&self, format: Format, out: &Path) -> Result<(PathBuf, bool)> {
-        let planned = self.last()?;
-        let Step::Image(image) = &planned.step else {
-            return Err(Error::build("the last step of a plan is not an image"));
-        };
-        check_writable(out)?;
-        let file = out.join(format!("{}.{}", self.plan.image, format.extension()));
-        let object = self.provide(planned.key)?;
-        let manifest: Manifest = object.json("manifest.json")?;
-        let json = out.join(format!("{}.json", self.plan.image));
-        let text = fs::read(&object.path("manifest.json"))?;
-        let same_manifest = std::fs::read(&json).is_ok_and(|there| there == text);
-        if same_manifest && self.is_current(&file, manifest.identity) {
-            return Ok((file, false));
-        }
-        let inputs = self.image_inputs(&planned.step)?;
-        let (boot, contents) = assemble(image, &inputs)?;
-        let disk = Disk::assemble(&image.layout, &boot, &contents)?;
-        progress::step("Writing", file.display().to_string());
-        match format {
-            Format::Qcow2 => qcow2::write(&disk, &file)?,
-            Format::Raw => raw::write(&disk, &file)?,
-        }
-        fs::write_atomically(&json, &text)?;
-        self.remember(&file, manifest.identity)?;
-        Ok((file, true))
-    }
-
-    fn image_inputs(&self, step: &Step) -> Result<BTreeMap<Key, Object>> {
-        step.inputs().into_iter().map(|key| Ok((key, self.provide(key)?))).collect()
-    }
-
-    /// Where the stamp of an output file is kept.
-    fn stamp_path(&self, file: &Path) -> PathBuf {
-        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let name = Sha256Digest::of(absolute.as_os_str().as_encoded_bytes());
-        self.store.root().join("outputs").join(format!("{name}.json"))
-    }
-
-    fn is_current(&self, file: &Path, identity: Sha256Digest) -> bool {
-        let there = stamp(file, identity);
-        let noted = fs::read(&self.stamp_path(file)).ok();
-        let noted = noted.and_then(|json| serde_json::from_slice::<Stamp>(&json).ok());
-        noted.is_some() && there.ok() == noted
-    }
-
-    fn remember(&self, file: &Path, identity: Sha256Digest) -> Result<()> {
-        let path = self.stamp_path(file);
-        fs::create_dir_all(&self.store.root().join("outputs"))?;
-        let json =
-            serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
-        fs::write_atomically(&path, &json)
-    }
-}
-
-/// Makes the folder, and a file in it: to fail after all the work is done is late.
-fn check_writable(out: &Path) -> Result<()> {
-    let hint = "images are written there: name another folder with `--out DIR`";
-    fs::create_dir_all(out).map_err(|e| e.or_hint(hint))?;
-    tempfile::tempfile_in(out)
-        .map(drop)
-        .map_err(|e| Error::io("make a file in", out, &e).or_hint(hint))
-}
-
-fn stamp(file: &Path, identity: Sha256Digest) -> Result<Stamp> {
-    let metadata = file.metadata().map_err(|e| Error::io("look at", file, &e))?;
-    Ok(Stamp {
-        identity,
-        size: metadata.len(),
-        mtime: metadata.mtime(),
-        mtime_ns: metadata.mtime_nsec(),
-        inode: metadata.ino(),
-    })
-}
+use std::path::Path;
 
 /// The boot code and the content of each partition.
-fn assemble(image: &ImageStep, inputs: &BTreeMap<Key, Object>) -> Result<(BootCode, Contents)> {
+pub(super) fn assemble(
+    image: &ImageStep,
+    inputs: &BTreeMap<Key, Object>,
+) -> Result<(BootCode, Contents)> {
     let bootloader = &inputs[&image.bootloader];
     let boot_img = fs::read(&bootloader.path("boot.img"))?;
     let core_img = fs::read(&bootloader.path("core.img"))?;
@@ -149,7 +39,7 @@ fn assemble(image: &ImageStep, inputs: &BTreeMap<Key, Object>) -> Result<(BootCo
     Ok((boot, contents))
 }
 
-/// Makes `manifest.json`.
+/// Makes `manifest.json` and `sbom.json`.
 pub(super) fn manifest(
     image: &ImageStep,
     inputs: &BTreeMap<Key, Object>,
@@ -181,5 +71,14 @@ pub(super) fn manifest(
             })
             .collect(),
     };
-    fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())
+    fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())?;
+    let materials = Materials {
+        packages: &image.packages,
+        boot: &image.boot,
+        requested: &image.requested,
+        facts: &inputs[&image.inventory].json("inventory.json")?,
+        epoch: image.epoch,
+    };
+    let bill = sbom::to_json(&manifest, &materials)?;
+    fs::write_atomically(&aside.join("sbom.json"), bill.as_bytes())
 }

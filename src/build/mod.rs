@@ -7,10 +7,14 @@ mod blame;
 mod config;
 mod debs;
 mod disk;
+mod inventory;
+mod output;
+mod schedule;
 mod secrets;
 mod validate;
 
-pub use disk::Format;
+pub use output::Format;
+pub use schedule::{default_jobs, make_all};
 
 use crate::error::{Error, Result};
 use crate::fs;
@@ -27,6 +31,7 @@ use crate::store::{Key, Object, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A plan being carried out.
@@ -35,7 +40,7 @@ pub struct Build<'a> {
     store: &'a Store,
     steps: BTreeMap<Key, &'a Step>,
     plan: &'a Plan,
-    times: std::cell::RefCell<Vec<(&'static str, Duration)>>,
+    times: Mutex<Vec<(&'static str, Duration)>>,
 }
 
 /// What a layer's dm-verity device is set up with.
@@ -67,7 +72,7 @@ impl<'a> Build<'a> {
     /// A build of `plan` with `store`; the packages must be in the pool.
     pub fn new(store: &'a Store, plan: &'a Plan) -> Build<'a> {
         let steps = plan.steps.iter().map(|planned| (planned.key, &planned.step)).collect();
-        Build { store, steps, plan, times: std::cell::RefCell::default() }
+        Build { store, steps, plan, times: Mutex::default() }
     }
 
     /// The result of the step under `key`, made if it is missing.
@@ -78,7 +83,7 @@ impl<'a> Build<'a> {
         if let Some(object) = self.store.find(key)? {
             return Ok(object);
         }
-        let step = self.steps.get(&key).ok_or_else(|| Error::build("a step is not in its plan"))?;
+        let step = self.step(key)?;
         let mut inputs = BTreeMap::new();
         for input in step.inputs() {
             inputs.insert(input, self.provide(input)?);
@@ -91,7 +96,7 @@ impl<'a> Build<'a> {
             progress::step("Making", format!("{}: {}", step.name(), step.summary()));
             let start = Instant::now();
             self.perform(step, &inputs, aside)?;
-            self.times.borrow_mut().push((step.name(), start.elapsed()));
+            self.times().push((step.name(), start.elapsed()));
             Ok(())
         };
         let (object, _) = self.store.provide(key, make).map_err(|e| {
@@ -111,8 +116,25 @@ impl<'a> Build<'a> {
     }
 
     /// The steps that were made, and how long each took without those it needed.
-    pub fn times(&self) -> Vec<(&'static str, Duration)> {
-        self.times.borrow().clone()
+    pub fn times(&self) -> MutexGuard<'_, Vec<(&'static str, Duration)>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, key: Key) -> Result<&'a Step> {
+        self.steps.get(&key).copied().ok_or_else(|| Error::build("a step is not in its plan"))
+    }
+
+    /// What is carried out.
+    pub fn plan(&self) -> &'a Plan {
+        self.plan
+    }
+
+    /// Whether the plan's last step is there.
+    ///
+    /// # Errors
+    /// When a damaged result cannot be taken away.
+    pub fn is_made(&self) -> Result<bool> {
+        Ok(self.store.find(self.last()?.key)?.is_some())
     }
 
     /// The last step of the plan.
@@ -135,11 +157,18 @@ impl<'a> Build<'a> {
             Step::Bootloader { tools, epoch } => {
                 Tools { tree: &tree(tools), epoch: *epoch }.bootloader(aside)
             }
-            Step::Packages { tools, packages, ids, epoch } => {
-                let debs = debs::read(&self.store.pool(), packages)?;
+            Step::Base { tools, packages, ids, epoch } => {
+                let debs = debs::self_contained(debs::read(&self.store.pool(), packages)?);
                 let tools = tree(tools);
                 let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
-                work.make(aside).map_err(blame::name_package)?;
+                work.make_base(aside).map_err(blame::name_package)
+            }
+            Step::Packages { tools, base, packages, ids, epoch } => {
+                let (tools, base) = (tree(tools), tree(base));
+                let missing = debs::missing_in(&base, packages)?;
+                let debs = debs::read(&self.store.pool(), &missing)?;
+                let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
+                work.make(&base, aside).map_err(blame::name_package)?;
                 secrets::scan_tree(&aside.join("tree"))
             }
             Step::PackagesLayer { tools, tree: packages, epoch } => {
@@ -189,6 +218,9 @@ impl<'a> Build<'a> {
                 let (bootloader, kernel) = (object(bootloader), object(kernel));
                 let work = Esp { image, size: *size, grub_cfg, slot: &slot, bootloader, kernel };
                 work.make(tools, aside)
+            }
+            Step::Inventory { tree: packages, packages: all } => {
+                inventory::write(&tree(packages), all, aside)
             }
             Step::Image(image) => disk::manifest(image, inputs, aside),
         }

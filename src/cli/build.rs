@@ -2,13 +2,15 @@
 
 use super::Common;
 use super::project::{Project, servers};
-use crate::build::{Build, Format};
+use crate::build::{self, Build, Format};
 use crate::error::{Error, Result};
+use crate::explain::record;
 use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -22,9 +24,19 @@ pub(super) struct Arguments {
     /// Folder for the images
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// The image file's form: qcow2 (QEMU's, small) or raw
-    #[arg(long, value_enum, default_value = "qcow2", hide_possible_values = true)]
+    /// The image file's form: qcow2 (QEMU's), raw, raw.zst,
+    /// vmdk (VMware's, stream-optimized) or vhdx (Hyper-V's)
+    #[arg(
+        long,
+        value_enum,
+        default_value = "qcow2",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     format: Format,
+    /// How many steps run at a time [default: one a processor]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
@@ -35,34 +47,52 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
-    for (architecture, server) in chosen {
-        let mut image = one(arguments, &project, architecture, server);
-        // A file of the pool that was damaged is gone now, and this brings it back.
-        if image.is_err() && project.fetch(&sets)? > 0 {
-            image = one(arguments, &project, architecture, server);
-        }
-        println!("{}", image?.display());
+    let mut made = make(arguments, &project, &chosen);
+    // A file of the pool that was damaged is gone now, and this brings it back.
+    if made.is_err() && project.fetch(&sets)? > 0 {
+        made = make(arguments, &project, &chosen);
     }
-    Ok(())
+    made
 }
 
-/// Builds one image and says what was done.
-fn one(
+/// Makes the images of these servers; those that are whole when another one fails are
+/// written all the same.
+fn make(
     arguments: &Arguments,
     project: &Project,
-    architecture: &Architecture,
-    server: &Server,
-) -> Result<PathBuf> {
-    let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-    let build = Build::new(&project.store, &plan);
+    chosen: &[(&Architecture, &Server)],
+) -> Result<()> {
+    let plan = |(architecture, server): &(&Architecture, &Server)| {
+        Plan::new(&project.spec, &project.lock, architecture, server)
+    };
+    let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
+    let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
+    // To fail after all the work is done is late.
+    builds.iter().try_for_each(|b| b.check_output(arguments.format, &arguments.out).map(drop))?;
+    let jobs = arguments.jobs.map_or_else(build::default_jobs, NonZeroUsize::get);
+    let made = build::make_all(&builds, jobs);
+    for build in &builds {
+        for (name, time) in build.times().iter() {
+            progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
+        }
+    }
+    for build in &builds {
+        if made.is_ok() || build.is_made()? {
+            write(arguments, project, build)?;
+        }
+    }
+    made
+}
+
+/// Writes one image and says so.
+fn write(arguments: &Arguments, project: &Project, build: &Build<'_>) -> Result<()> {
     let (file, written) = build.write(arguments.format, &arguments.out)?;
-    for (name, time) in build.times() {
-        progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
-    }
+    record::remember(&project.store, project.folder(), build.plan())?;
     if !written {
-        progress::step("Unchanged", format!("{} is up to date", plan.image));
+        progress::step("Unchanged", format!("{} is up to date", build.plan().image));
     }
-    Ok(file)
+    println!("{}", file.display());
+    Ok(())
 }
 
 /// The first word of a command line may have been meant as a verb.

@@ -1,8 +1,11 @@
 //! The command line: one file a verb, and what they share in `project.rs`.
 
 mod build;
+mod diff;
+mod explain;
 mod gc;
 mod graph;
+mod init;
 mod lock;
 mod plan;
 mod project;
@@ -21,6 +24,9 @@ Examples:
   imagebuild arch4                    build all servers of architecture 4
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
+  imagebuild init                     write a commented site.toml
+  imagebuild explain arch4            which steps would be made again, and why
+  imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild test arch4               boot them together and let things fail
   imagebuild lock --update            move to the archive's newest packages
@@ -54,10 +60,18 @@ enum Verb {
     Lock(lock::Arguments),
     /// Show every step of a build and the disk map, without building
     Plan(plan::Arguments),
+    /// Say why: what a build would make again, what brought a package or a file
+    Explain(explain::Arguments),
+    /// Compare two images, or what two revisions of the project would make
+    Diff(diff::Arguments),
     /// Draw an architecture: servers, roles, addresses, ports; text or SVG
     Graph(graph::Arguments),
     /// Free space in the store: what this project does not need and nobody used lately
     Gc(gc::Arguments),
+    /// Write a commented site.toml: your names, addresses, keys, website
+    Init(init::Arguments),
+    /// Print the JSON schema of site.toml, for editors
+    Schema,
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
     /// Boot an architecture's images together and tell them scenarios: what fails, what holds
@@ -147,8 +161,15 @@ impl Cli {
             None => build::run(&self.build, &self.common),
             Some(Verb::Lock(arguments)) => lock::run(&arguments, &self.common),
             Some(Verb::Plan(arguments)) => plan::run(&arguments, &self.common),
+            Some(Verb::Explain(arguments)) => explain::run(&arguments, &self.common),
+            Some(Verb::Diff(arguments)) => diff::run(&arguments, &self.common),
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
+            Some(Verb::Init(arguments)) => init::run(&arguments, &self.common),
+            Some(Verb::Schema) => {
+                init::schema();
+                Ok(())
+            }
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
             Some(Verb::Test(arguments)) => test::run(&arguments, &self.common),
         }

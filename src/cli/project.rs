@@ -2,10 +2,11 @@
 
 use super::Common;
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::lock::archives::Archives;
 use crate::lock::fetch::{Fetcher, Patience};
 use crate::lock::file::{ESSENTIAL, Lock, LockedPackage, Requests};
-use crate::lock::mirror::Mirrors;
+use crate::lock::mirror::{LOCAL, Mirrors};
 use crate::lock::openpgp::TrustAnchors;
 use crate::lock::pool::{Outcome, Pool};
 use crate::lock::update::{Policy, resolve};
@@ -48,6 +49,7 @@ pub(super) struct Project {
     pub(super) spec: Spec,
     pub(super) lock: Lock,
     pub(super) store: Store,
+    folder: PathBuf,
     lock_path: PathBuf,
     mirrors: Mirrors,
     anchors: TrustAnchors,
@@ -59,8 +61,9 @@ impl Project {
     pub(super) fn open(common: &Common) -> Result<Project> {
         let mut project = Project::open_as_it_is(common)?;
         let requests = requests(&project.spec);
-        if !project.lock.matches(&requests) {
-            project.refuse_stale(&requests)?;
+        let misfits = project.misfits(&requests)?;
+        if !misfits.is_empty() {
+            project.refuse_stale(misfits)?;
             project.resolve(&Policy::Keep)?;
         }
         Ok(project)
@@ -78,22 +81,56 @@ impl Project {
         let lock_path = common.project.clone().unwrap_or_default().join("imagebuild.lock");
         let lock = if lock_path.exists() { Lock::read(&lock_path)? } else { Lock::default() };
         let root = common.store.clone().unwrap_or_else(Store::default_root);
-        let mirrors = mirrors(common, &spec)?;
+        let mirrors = mirrors(common, &spec, &folder)?;
         let anchors = match &common.keyring {
             Some(file) => TrustAnchors::from_file(file)?,
             None => TrustAnchors::debian()?,
         };
         let store = Store::open(&root)?;
-        Ok(Project { spec, lock, store, lock_path, mirrors, anchors, locked: common.locked })
+        Ok(Project {
+            spec,
+            lock,
+            store,
+            folder,
+            lock_path,
+            mirrors,
+            anchors,
+            locked: common.locked,
+        })
+    }
+
+    /// How the lock does not fit the spec, its archives and the user's own packages: a
+    /// line each.
+    fn misfits(&self, requests: &Requests) -> Result<Vec<String>> {
+        let mut misfits = self.lock.misfits(requests);
+        if misfits.is_empty() && !self.lock.matches(requests) {
+            misfits.push("its requests stand in another order than the spec's".to_owned());
+        }
+        for package in self.lock.packages.values() {
+            if !self.mirrors.knows(&package.archive) {
+                let (name, archive) = (&package.name, &package.archive);
+                misfits.push(format!(
+                    "{name} is from the archive {archive}, which site.toml does not name"
+                ));
+            }
+        }
+        for package in self.lock.of_archive(LOCAL).filter(|_| self.mirrors.knows(LOCAL)) {
+            let file = self.folder.join(&package.path);
+            if !self.spec.debs.contains(&package.path) || !file.is_file() {
+                misfits.push(format!("{} is not there any more", package.path));
+            } else if fs::digest_file(&file)? != package.sha256 {
+                misfits.push(format!("{} is another file than the locked one", package.path));
+            }
+        }
+        Ok(misfits)
     }
 
     /// With `--locked`: the error that says how the lock does not fit.
-    fn refuse_stale(&self, requests: &Requests) -> Result<()> {
+    fn refuse_stale(&self, mut misfits: Vec<String>) -> Result<()> {
         let path = self.lock_path.display();
         if !self.lock_path.exists() {
             return self.refuse_if_locked(&format!("there is no {path}"));
         }
-        let mut misfits = self.lock.misfits(requests);
         if misfits.len() > MOST_MISFITS {
             let rest = misfits.split_off(MOST_MISFITS);
             misfits.push(format!("and {} more", rest.len()));
@@ -119,10 +156,14 @@ impl Project {
             .map_err(|_| Error::build("this machine's clock stands before 1970"))?
             .as_secs();
         let root = self.store.root();
-        let archives = Archives::load(root, &self.mirrors, &fetcher, &self.anchors, now)?;
+        let mut archives = Archives::load(root, &self.mirrors, &fetcher, &self.anchors, now)?;
+        for (id, source) in &self.spec.site.sources {
+            archives.add_source(root, &fetcher, (id, source), &self.spec.tree, now)?;
+        }
+        archives.add_local(&self.folder, &self.spec.debs)?;
         let old = (!self.lock.packages.is_empty()).then_some(&self.lock);
         let resolved = resolve(&archives, &requests(&self.spec), old, policy);
-        let (lock, changes) = resolved.map_err(|error| name_roles(error, &self.spec))?;
+        let (lock, changes) = resolved.map_err(|error| name_places(error, &self.spec))?;
         if old.is_some() {
             for change in &changes {
                 progress::step("Locking", change.to_string());
@@ -163,6 +204,11 @@ impl Project {
         ))
     }
 
+    /// The project's folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.lock_path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
     fn pool(&self) -> Result<Pool> {
         let fetcher = Fetcher::new(Patience::default());
         Pool::new(self.store.root(), self.mirrors.clone(), fetcher, &self.lock)
@@ -191,9 +237,16 @@ impl Project {
 }
 
 /// Where the archives are: the command line's word, the site's, the host's.
-fn mirrors(common: &Common, spec: &Spec) -> Result<Mirrors> {
+fn mirrors(common: &Common, spec: &Spec, folder: &Path) -> Result<Mirrors> {
     let mirror = common.mirror.as_deref().or(spec.site.mirror.as_deref());
-    let mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+    let mut mirrors = Mirrors::choose(mirror, common.security_mirror.as_deref(), Path::new("/"))?;
+    for (id, source) in &spec.site.sources {
+        mirrors = mirrors.with_beside(id, &source.url)?;
+    }
+    if !spec.debs.is_empty() {
+        let folder = folder.canonicalize().map_err(|e| Error::io("look at", folder, &e))?;
+        mirrors = mirrors.with_beside(LOCAL, &format!("file://{}", folder.display()))?;
+    }
     match common.snapshot_mirror.as_deref() {
         None => Ok(mirrors),
         Some("none") => mirrors.with_snapshot(None),
@@ -226,15 +279,16 @@ fn requests(spec: &Spec) -> Requests {
     requests
 }
 
-/// Adds which roles ask for the packages that an error of the resolver names.
-fn name_roles(error: Error, spec: &Spec) -> Error {
+/// Adds where the packages are asked for that an error of the resolver names.
+fn name_places(error: Error, spec: &Spec) -> Error {
     let message = error.message().to_owned();
     let named = |package: &str| message.contains(&format!("`{package}`"));
-    let lines = spec.roles.values().flat_map(|role| {
-        let packages = role.packages.iter().filter(|package| named(package));
-        packages.map(|package| format!("roles/{}.toml asks for {package}", role.name))
+    let mut places = spec.asked.iter().filter(|(package, _)| named(package));
+    let Some((_, first)) = places.next() else { return error };
+    let others = places.map(|(package, place)| {
+        format!("{}:{} asks for {package}", place.file.display(), place.line)
     });
-    lines.fold(error, Error::detail)
+    others.fold(error.at(first.clone()), Error::detail)
 }
 
 fn all_of_one(spec: &Spec, role: &str) -> Error {

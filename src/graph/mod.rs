@@ -1,6 +1,7 @@
 //! The topology of an architecture, drawn from the spec alone: the book's diagram,
 //! as text for a terminal and as SVG.
 
+mod measure;
 mod svg;
 mod text;
 
@@ -34,14 +35,26 @@ struct Opening {
 fn openings(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<Opening> {
     spec.roles_of(server)
         .flat_map(|role| role.ports.iter().map(move |port| (role.name.as_str(), port)))
-        .filter(|(_, port)| port.applies(architecture))
+        .filter(|(_, port)| port.applies(architecture) && listens(architecture, port, server))
         .map(|(role, port)| Opening {
             number: number(port),
             name: port.name.clone(),
             place: place(port, server),
-            from: from(role, port, server),
+            from: from(architecture, role, port, server),
         })
         .collect()
+}
+
+/// Whether the server has what the port is bound to: a role may be for servers on two
+/// networks and stand on one.
+fn listens(architecture: &Architecture, port: &Port, server: &Server) -> bool {
+    match &port.bind {
+        Bind::All | Bind::Loopback | Bind::Access => true,
+        Bind::Network(network) => server.addresses.contains_key(network),
+        Bind::Floating(purpose) => {
+            architecture.floating_for(*purpose).any(|floating| floating.is_at(&server.name))
+        }
+    }
 }
 
 fn number(port: &Port) -> String {
@@ -64,20 +77,26 @@ fn place(port: &Port, server: &Server) -> String {
     }
 }
 
-fn from(role: &str, port: &Port, server: &Server) -> String {
-    let words: Vec<String> = port
-        .from
-        .iter()
-        .map(|from| match from {
-            From::Any => "anyone".to_owned(),
-            From::Access => server.ssh.join(", "),
-            From::Peers => format!("other {role} servers"),
-            From::CoHolders => "the address's other holders".to_owned(),
-            From::Network(network) => network.clone(),
-            From::Role(role) => format!("{role} servers"),
-            From::Server(server) => server.clone(),
-        })
-        .collect();
+fn from(architecture: &Architecture, role: &str, port: &Port, server: &Server) -> String {
+    let exists = |from: &&From| match from {
+        From::Role(role) => architecture.with_role(role).next().is_some(),
+        From::Any
+        | From::Access
+        | From::Peers
+        | From::CoHolders
+        | From::Network(_)
+        | From::Server(_) => true,
+    };
+    let words = port.from.iter().filter(exists).map(|from| match from {
+        From::Any => "anyone".to_owned(),
+        From::Access => server.ssh.join(", "),
+        From::Peers => format!("other {role} servers"),
+        From::CoHolders => "the address's other holders".to_owned(),
+        From::Network(network) => network.clone(),
+        From::Role(role) => format!("{role} servers"),
+        From::Server(server) => server.clone(),
+    });
+    let words: Vec<String> = words.collect();
     if words.is_empty() { "from itself".to_owned() } else { format!("from {}", words.join(", ")) }
 }
 

@@ -15,9 +15,10 @@ pub fn text(spec: &Spec, architecture: &Architecture) -> String {
 fn write(out: &mut String, spec: &Spec, architecture: &Architecture) -> std::fmt::Result {
     writeln!(out, "{}: {}", architecture.name, architecture.title)?;
     for network in architecture.networks.values() {
-        writeln!(out, "\n{} network  {}, {}", network.name, network.v4, network.v6)?;
+        let (v4, v6) = network.shown();
+        writeln!(out, "\n{} network  {}, {}", network.name, v4, v6)?;
         for floating in architecture.floating.values().filter(|f| f.network == network.name) {
-            let (v4, v6) = (floating.addresses.v4, floating.addresses.v6);
+            let (v4, v6) = floating.addresses.shown();
             let (holders, what) = (floating.holders.join(" or "), purpose(floating.purpose));
             writeln!(out, "  floating {v4}, {v6}  {what}, held by {holders}")?;
         }
@@ -26,7 +27,8 @@ fn write(out: &mut String, spec: &Spec, architecture: &Architecture) -> std::fmt
         writeln!(out, "\n{}  {}", server.name, roles(server))?;
         for (network, own) in &server.addresses {
             let interface = architecture.networks.get(network).map_or("", |n| &n.interface);
-            writeln!(out, "  {network:<8} {interface}  {}, {}", own.v4, own.v6)?;
+            let (v4, v6) = own.shown();
+            writeln!(out, "  {network:<8} {interface}  {v4}, {v6}")?;
         }
         for port in openings(spec, architecture, server) {
             let (number, name) = (port.number, port.name);

@@ -7,8 +7,8 @@ use std::path::Path;
 
 /// Lets `write` fill a new file beside `path`, then renames it over `path`.
 ///
-/// Not synced: a killed process leaves nothing half-made, and after a power failure
-/// the build is run again. Syncing 400 MB would cost more than all the rest.
+/// Synced before it gets its name, and the name after that: a later build takes a file
+/// of the right size and time for whole, so it must be that after a power failure too.
 ///
 /// # Errors
 /// As `write`, or when the file cannot be made or renamed; nothing is left behind.
@@ -19,6 +19,8 @@ pub(super) fn write_aside<T>(path: &Path, write: impl FnOnce(&mut File) -> Resul
         tempfile::Builder::new().prefix(".aside-").tempfile_in(folder).map_err(failed)?;
     let value = write(aside.as_file_mut())?;
     aside.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
+    aside.as_file().sync_all().map_err(failed)?;
     aside.persist(path).map_err(|e| failed(e.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok(value)
 }

@@ -1,5 +1,5 @@
 //! The image as bytes: where the partitions lie, what boots the disk, and the
-//! files (raw, qcow2) that carry it.
+//! files (raw, raw.zst, qcow2, VMDK, VHDX) that carry it.
 //!
 //! Everything here is a pure function of its inputs and runs in this process: no
 //! external tool, no loop device, no root. Filesystems, GRUB's images and the
@@ -15,6 +15,11 @@ pub mod manifest;
 pub mod modules;
 pub mod qcow2;
 pub mod raw;
+pub mod raw_zst;
+pub mod reader;
+pub mod sbom;
 pub mod tools;
 pub mod verity;
+pub mod vhdx;
+pub mod vmdk;
 mod walk;

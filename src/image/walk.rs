@@ -24,13 +24,17 @@ const WINDOW: u64 = 1 << 20;
 /// cut a block short.
 ///
 /// # Errors
-/// As `sink`, or when a source cannot be read.
+/// As `sink`, when a source cannot be read, or when a signal ends the work.
 pub(super) fn each_run(disk: &Disk, mut sink: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
     let pieces = pieces(disk)?;
     let mut buffer = vec![0; WINDOW as usize];
     let mut rest = &pieces[..];
     let mut done = 0;
     while let Some(next) = rest.first() {
+        // A writer unwinds, and its file that is not whole goes.
+        if crate::exec::interrupted() {
+            return Err(crate::exec::interruption());
+        }
         let start = (next.offset / WINDOW * WINDOW).max(done);
         let end = (start + WINDOW).min(disk.size());
         let window = &mut buffer[..(end - start) as usize];

@@ -7,7 +7,7 @@ use super::builtin;
 use super::fetch::{Failure, Fetcher, Length};
 use super::mirror::{DEBIAN, Mirrors, SECURITY};
 use super::openpgp::TrustAnchors;
-use super::packages::{ARCHITECTURE, Index};
+use super::packages::{ARCHITECTURE, Index, Packing};
 use super::release::Release;
 use super::universe::Universe;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub struct Suite {
 pub struct Archives {
     /// The suites, in the order of [`SUITES`].
     pub suites: Vec<Suite>,
-    indexes: Vec<Index>,
+    pub(super) indexes: Vec<Index>,
 }
 
 impl Archives {
@@ -64,7 +64,7 @@ impl Archives {
         for (archive, suite) in SUITES {
             let source = Source { base: mirrors.base(archive), suite, fetcher, folder: &folder };
             let release = source.release(anchors, now)?;
-            indexes.push(source.index(archive, &release)?);
+            indexes.push(source.index(archive, &release, "main")?);
             let (inrelease, date) = (release.digest, release.date);
             let (archive, suite) = (archive.to_owned(), suite.to_owned());
             suites.push(Suite { archive, suite, inrelease, date });
@@ -73,6 +73,11 @@ impl Archives {
         progress::step("Read", format!("the indexes of {packages} packages"));
         indexes.push(builtin::index()?);
         Ok(Archives { suites, indexes })
+    }
+
+    /// Whether packages are chosen from the archive of this id.
+    pub fn has(&self, archive: &str) -> bool {
+        self.indexes.iter().any(|index| index.archive() == archive)
     }
 
     /// The packages of all indexes, with what is built in.
@@ -90,15 +95,15 @@ impl Archives {
 }
 
 /// Where one suite is fetched from.
-struct Source<'a> {
-    base: &'a str,
-    suite: &'a str,
-    fetcher: &'a Fetcher,
-    folder: &'a Path,
+pub(super) struct Source<'a> {
+    pub(super) base: &'a str,
+    pub(super) suite: &'a str,
+    pub(super) fetcher: &'a Fetcher,
+    pub(super) folder: &'a Path,
 }
 
 impl Source<'_> {
-    fn release(&self, anchors: &TrustAnchors, now: u64) -> Result<Release> {
+    pub(super) fn release(&self, anchors: &TrustAnchors, now: u64) -> Result<Release> {
         let path = format!("dists/{}/InRelease", self.suite);
         let length = Length::AtMost(LONGEST_RELEASE);
         let bytes = self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new()))?;
@@ -106,17 +111,23 @@ impl Source<'_> {
         Release::verify(&bytes, anchors, self.suite, now, &name)
     }
 
-    fn index(&self, archive: &str, release: &Release) -> Result<Index> {
-        let folder = format!("main/binary-{ARCHITECTURE}");
-        let path = format!("{folder}/Packages.xz");
-        let Some((digest, size)) = release.file(&path) else {
+    pub(super) fn index(&self, archive: &str, release: &Release, component: &str) -> Result<Index> {
+        let folder = format!("{component}/binary-{ARCHITECTURE}");
+        let listed = |packing: &Packing| {
+            let path = format!("{folder}/Packages{}", packing.ending());
+            let (digest, size) = release.file(&path)?;
+            Some((*packing, path, digest, size))
+        };
+        let Some((packing, path, digest, size)) = Packing::ALL.iter().find_map(listed) else {
             return Err(Error::archive(format!(
-                "{}/dists/{}/InRelease does not list {path}",
+                "{}/dists/{}/InRelease does not list {folder}/Packages.xz",
                 self.base, self.suite
             ))
-            .hint("imagebuild needs a mirror with the component main for amd64"));
+            .hint(format!(
+                "imagebuild needs an archive with the component {component} for {ARCHITECTURE}"
+            )));
         };
-        let kept = self.folder.join(format!("{digest}.xz"));
+        let kept = self.folder.join(format!("{digest}{}", packing.ending()));
         let bytes = match std::fs::read(&kept) {
             Ok(bytes) if Sha256Digest::of(&bytes) == digest => bytes,
             _ => {
@@ -128,7 +139,7 @@ impl Source<'_> {
             }
         };
         let name = PathBuf::from(format!("{}/dists/{}/{folder}/Packages", self.base, self.suite));
-        Index::parse_xz(name, archive, &bytes, LONGEST_INDEX)
+        Index::unpack(name, archive, packing, &bytes, LONGEST_INDEX)
     }
 
     /// The first of `paths` that is there and has the digest.

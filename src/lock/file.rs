@@ -116,6 +116,11 @@ impl Lock {
             && groups.into_iter().all(|group| self.ids.groups.contains_key(group))
     }
 
+    /// The packages of an archive.
+    pub fn of_archive<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a LockedPackage> {
+        self.packages.values().filter(move |package| package.archive == id)
+    }
+
     /// The packages of a set, sorted by name; nothing if there is no such set.
     pub fn set(&self, name: &str) -> Option<Vec<&LockedPackage>> {
         let names = &self.sets.get(name)?.packages;

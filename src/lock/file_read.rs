@@ -8,7 +8,6 @@ use super::date;
 use super::depends;
 use super::file::{FORMAT, Lock, LockedPackage, Set};
 use super::ids::{self, Ids};
-use super::mirror::{BUILT_IN, DEBIAN, SECURITY};
 use super::packages::{ARCHITECTURE, is_safe_path};
 use super::version::Version;
 use crate::error::{Error, Place, Result};
@@ -81,10 +80,12 @@ impl Source<'_> {
     }
 
     fn archive(&self, value: Spanned<String>) -> Result<String> {
-        if [DEBIAN, SECURITY, BUILT_IN].contains(&value.get_ref().as_str()) {
+        // Which of them there are is site.toml's; a name that none can have is damage.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !value.get_ref().is_empty() && value.get_ref().chars().all(plain) {
             return Ok(value.into_inner());
         }
-        Err(self.wrong(value.span(), format!("there is no archive `{}`", value.get_ref())))
+        Err(self.wrong(value.span(), format!("`{}` is not an archive's id", value.get_ref())))
     }
 }
 

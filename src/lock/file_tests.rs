@@ -65,7 +65,7 @@ fn says_what_is_wrong_and_where() {
     let text = sample().to_text();
     let cases = [
         ("version = 1\n", "version = 9\n", "the lock has format 9, this imagebuild reads 1"),
-        ("archive = \"debian\"", "archive = \"x\"", "there is no archive `x`"),
+        ("archive = \"debian\"", "archive = \"X\"", "`X` is not an archive's id"),
         ("path = \"pool", "path = \"../pool", "this path leaves the archive"),
         ("name = \"b\"", "name = \"a\"", "the package `b` is not in the lock"),
         (

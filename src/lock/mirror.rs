@@ -6,12 +6,15 @@
 
 use super::control::Paragraphs;
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The archive of Debian's releases and their updates.
 pub const DEBIAN: &str = "debian";
 /// The archive of security updates.
 pub const SECURITY: &str = "debian-security";
+/// The archive id of packages in the user's own project.
+pub const LOCAL: &str = "local";
 /// The archive id of what imagebuild itself provides.
 pub const BUILT_IN: &str = "built-in";
 
@@ -25,6 +28,8 @@ pub struct Mirrors {
     debian: String,
     security: String,
     snapshot: Option<String>,
+    /// Archives beside Debian's, by id.
+    beside: BTreeMap<String, String>,
 }
 
 impl Mirrors {
@@ -48,6 +53,7 @@ impl Mirrors {
             debian: debian.or(host.0).unwrap_or_else(|| PUBLIC_DEBIAN.to_owned()),
             security: security.or(host.1).unwrap_or_else(|| PUBLIC_SECURITY.to_owned()),
             snapshot,
+            beside: BTreeMap::new(),
         })
     }
 
@@ -60,15 +66,34 @@ impl Mirrors {
         Ok(self)
     }
 
+    /// Knows an archive beside Debian's, too.
+    ///
+    /// # Errors
+    /// When it is no http, https or file URL.
+    pub fn with_beside(mut self, archive: &str, url: &str) -> Result<Mirrors> {
+        self.beside.insert(archive.to_owned(), base_url(url)?);
+        Ok(self)
+    }
+
+    /// Whether there is an archive of this id.
+    pub fn knows(&self, archive: &str) -> bool {
+        [DEBIAN, SECURITY, BUILT_IN].contains(&archive) || self.beside.contains_key(archive)
+    }
+
     /// The base URL of an archive; that of `debian` for any unknown id.
     pub fn base(&self, archive: &str) -> &str {
+        if let Some(url) = self.beside.get(archive) {
+            return url;
+        }
         if archive == SECURITY { &self.security } else { &self.debian }
     }
 
     /// The base URL of an archive as it was at a time, where there is a snapshot
     /// archive; `stamp` is as [`super::date::snapshot`] writes it.
     pub fn snapshot(&self, archive: &str, stamp: &str) -> Option<String> {
-        self.snapshot.as_ref().map(|base| format!("{base}/{archive}/{stamp}"))
+        // It holds Debian's archives only.
+        let kept = self.snapshot.as_ref().filter(|_| [DEBIAN, SECURITY].contains(&archive));
+        kept.map(|base| format!("{base}/{archive}/{stamp}"))
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod ar;
 pub mod archives;
+mod beside;
 pub mod builtin;
 mod cleartext;
 pub mod control;

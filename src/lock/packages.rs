@@ -55,6 +55,39 @@ pub struct Package {
     pub archive: String,
 }
 
+/// How an index is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// As Debian's all are.
+    Xz,
+    /// As many small archives have it.
+    Gzip,
+    /// Not at all.
+    Plain,
+}
+
+impl Packing {
+    /// All, the smallest file first.
+    pub const ALL: [Packing; 3] = [Packing::Xz, Packing::Gzip, Packing::Plain];
+
+    /// The ending of the file's name.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Packing::Xz => ".xz",
+            Packing::Gzip => ".gz",
+            Packing::Plain => "",
+        }
+    }
+
+    fn reader<'a>(self, bytes: &'a [u8]) -> Box<dyn Read + 'a> {
+        match self {
+            Packing::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
+            Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+            Packing::Plain => Box::new(bytes),
+        }
+    }
+}
+
 /// An index, read as far as names.
 #[derive(Debug)]
 pub struct Index {
@@ -87,21 +120,32 @@ impl Index {
         Ok(Index { file, archive: archive.to_owned(), text, entries, provided })
     }
 
-    /// Reads an xz-compressed index of at most `limit` bytes of text.
+    /// Reads a compressed index of at most `limit` bytes of text.
     ///
     /// # Errors
-    /// As [`Index::parse`], and when it is not xz, too long or not UTF-8.
-    pub fn parse_xz(file: PathBuf, archive: &str, bytes: &[u8], limit: u64) -> Result<Index> {
+    /// As [`Index::parse`], and when it is not packed so, too long or not UTF-8.
+    pub fn unpack(
+        file: PathBuf,
+        archive: &str,
+        packing: Packing,
+        bytes: &[u8],
+        limit: u64,
+    ) -> Result<Index> {
         let name = file.display().to_string();
         let bad = |why: String| Error::archive(format!("{name} cannot be unpacked: {why}"));
         let mut text = Vec::new();
-        let mut reader = liblzma::read::XzDecoder::new_multi_decoder(bytes).take(limit + 1);
+        let mut reader = packing.reader(bytes).take(limit + 1);
         reader.read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
         if text.len() as u64 > limit {
             return Err(bad(format!("it is longer than {limit} bytes")));
         }
         let text = String::from_utf8(text).map_err(|_| bad("it is not UTF-8".to_owned()))?;
         Index::parse(file, archive, text)
+    }
+
+    /// The id of the archive it is of.
+    pub fn archive(&self) -> &str {
+        &self.archive
     }
 
     /// The names of its packages, in order and with repetitions.
@@ -276,7 +320,9 @@ mod tests {
 
         #[test]
         fn any_bytes_are_unpacked_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            drop(Index::parse_xz(PathBuf::from("x"), "debian", &bytes, 1000));
+            for packing in Packing::ALL {
+                drop(Index::unpack(PathBuf::from("x"), "debian", packing, &bytes, 1000));
+            }
         }
     }
 }

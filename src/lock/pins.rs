@@ -5,7 +5,7 @@
 
 use super::depends::{Group, Operator, Relation};
 use super::file::{Lock, LockedPackage};
-use super::mirror::BUILT_IN;
+use super::mirror::{BUILT_IN, LOCAL};
 use super::packages::Package;
 use super::universe::Universe;
 use crate::error::Result;
@@ -20,7 +20,8 @@ pub(super) fn pins(
 ) -> Result<BTreeMap<String, Rc<Package>>> {
     let mut pins = BTreeMap::new();
     for locked in old.packages.values() {
-        if loose.contains(&locked.name) || locked.archive == BUILT_IN {
+        let ours = [BUILT_IN, LOCAL].contains(&locked.archive.as_str());
+        if ours || loose.contains(&locked.name) {
             continue;
         }
         let listed = universe.exact(&locked.name, locked.version.as_str())?;

@@ -89,7 +89,7 @@ impl Release {
         }
         Ok(Release {
             suite: paragraph.get("Suite").unwrap_or("").to_owned(),
-            codename: paragraph.require("Codename")?.to_owned(),
+            codename: paragraph.get("Codename").unwrap_or("").to_owned(),
             date: time("Date")?
                 .ok_or_else(|| paragraph.error("Date", "the field `Date` is missing"))?,
             valid_until: time("Valid-Until")?,

@@ -8,7 +8,7 @@ use super::archives::{Archives, Suite};
 use super::date;
 use super::file::{ESSENTIAL, Lock, LockedPackage, Requests, Set};
 use super::ids::{self, Ids};
-use super::mirror::{BUILT_IN, SECURITY};
+use super::mirror::{BUILT_IN, LOCAL, SECURITY};
 use super::pins;
 use super::resolver::{self, Resolved, Unresolvable};
 use super::universe::Universe;
@@ -73,6 +73,9 @@ pub fn resolve(
     warn_of_old_state(archives, old);
     let mut universe = archives.universe();
     let mut loose = movable(old, policy)?;
+    // What is from an archive that is not there any more must come from another.
+    let gone = old.packages.values().filter(|locked| !archives.has(&locked.archive));
+    loose.extend(gone.map(|locked| locked.name.clone()));
     let (sets, ids) = loop {
         universe.set_pins(pins::pins(&universe, old, &loose)?);
         match resolve_sets(&universe, requests, old, &loose) {
@@ -146,7 +149,7 @@ fn resolve_sets(
 ) -> Result<BTreeMap<String, Answer>, Unresolvable> {
     let mut answers = BTreeMap::new();
     let mut moved = loose.clone();
-    for locked in old.packages.values().filter(|locked| locked.archive == BUILT_IN) {
+    for locked in old.of_archive(BUILT_IN).chain(old.of_archive(LOCAL)) {
         let now = universe.candidate(&locked.name)?;
         if now.is_none_or(|package| package.sha256 != locked.sha256) {
             moved.insert(locked.name.clone());

@@ -1,6 +1,7 @@
 //! The plan: pure functions from the spec and the lock to every file, the disk
 //! map and the steps of an image. Nothing here touches a disk or a network.
 
+mod common;
 pub mod guid;
 pub mod layout;
 pub mod render;
@@ -8,6 +9,7 @@ mod render_context;
 mod render_firewall;
 mod render_floating;
 mod render_generated;
+mod render_includes;
 mod render_networks;
 mod render_units;
 pub mod server;

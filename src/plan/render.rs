@@ -5,6 +5,7 @@
 //! keeps the trailing newline, escapes nothing.
 
 use super::render_context::Context;
+use super::render_includes::{self, Reached};
 use super::{render_generated, render_networks, render_units};
 use crate::error::{Error, Place, Result};
 use crate::spec::{Architecture, BASE_ROLE, Role, Server, Spec, TreeFile};
@@ -119,9 +120,9 @@ fn overlay(spec: &Spec, role: &Role, context: &Context<'_>) -> Result<Vec<Config
     let mut files = Vec::new();
     for (below, file) in spec.tree.below(&folder) {
         let source = format!("{folder}/{below}");
-        let path = format!("/{}", below.strip_suffix(".j2").unwrap_or(below));
-        let content = match below.strip_suffix(".j2") {
-            Some(_) => render(&source, file, context)?.into_bytes(),
+        let path = format!("/{}", file.template(below).unwrap_or(below));
+        let content = match file.template(below) {
+            Some(_) => render(spec, &source, file, context)?.into_bytes(),
             None => file.content.clone(),
         };
         let by_kind = if file.executable { 0o755 } else { 0o644 };
@@ -138,25 +139,70 @@ fn overlay(spec: &Spec, role: &Role, context: &Context<'_>) -> Result<Vec<Config
     Ok(files)
 }
 
-/// Renders one template.
-fn render(source: &str, file: &TreeFile, context: &Context<'_>) -> Result<String> {
+/// Renders one template, with those that it includes.
+fn render(spec: &Spec, source: &str, file: &TreeFile, context: &Context<'_>) -> Result<String> {
     let text = std::str::from_utf8(&file.content).map_err(|cause| {
         Error::input(format!("the template {source} is not UTF-8: {cause}"))
             .hint("take `.j2` off its name if it is not a template")
     })?;
+    let reached = render_includes::reached(&spec.tree, source, text)?;
+    let failed = |cause: minijinja::Error| template_error(source, &reached, &cause);
+    let environment = environment(&reached).map_err(failed)?;
+    let template = environment.get_template(source).map_err(failed)?;
+    template.render(Serde(context)).map_err(failed)
+}
+
+fn environment<'a>(reached: &Reached<'a>) -> Result<Environment<'a>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
     syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
-    environment.set_syntax(syntax.build().map_err(|cause| template_error(source, text, &cause))?);
+    environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_debug(true);
-    environment
-        .render_named_str(source, text, Serde(context))
-        .map_err(|cause| template_error(source, text, &cause))
+    for (name, text) in reached {
+        environment.add_template(name, text)?;
+    }
+    Ok(environment)
 }
 
-fn template_error(source: &str, text: &str, cause: &minijinja::Error) -> Error {
+/// The variables that the template `source` and those that it includes name, with their
+/// values for `server` as JSON, sorted. What a loop or a macro names itself is not among
+/// them.
+///
+/// # Errors
+/// When there is no such template, or it is wrong.
+pub fn variables(
+    spec: &Spec,
+    architecture: &Architecture,
+    server: &Server,
+    source: &str,
+) -> Result<Vec<(String, String)>> {
+    let missing = || Error::input(format!("the project has no {source}"));
+    let file = spec.tree.get(source).ok_or_else(missing)?;
+    let text = String::from_utf8_lossy(&file.content);
+    let reached = render_includes::reached(&spec.tree, source, &text)?;
+    let failed = |cause: minijinja::Error| template_error(source, &reached, &cause);
+    let environment = environment(&reached).map_err(failed)?;
+    let values = serde_json::to_value(Context::new(spec, architecture, server))
+        .map_err(|cause| Error::build(cause.to_string()))?;
+    let mut names = std::collections::BTreeSet::new();
+    for name in reached.keys() {
+        names.extend(environment.get_template(name).map_err(failed)?.undeclared_variables(true));
+    }
+    Ok(names.into_iter().filter_map(|name| Some((name.clone(), value(&values, &name)?))).collect())
+}
+
+/// The value under a name with dots, as JSON.
+fn value(values: &serde_json::Value, name: &str) -> Option<String> {
+    let found = name.split('.').try_fold(values, |value, part| value.get(part))?;
+    Some(found.to_string())
+}
+
+fn template_error(source: &str, reached: &Reached<'_>, cause: &minijinja::Error) -> Error {
+    let cause = innermost(cause);
+    let name = cause.name().filter(|name| reached.contains_key(name)).unwrap_or(source);
+    let text = reached.get(name).copied().unwrap_or("");
     let undefined = cause.kind() == minijinja::ErrorKind::UndefinedError;
     let span = cause.range().or_else(|| line_span(text, cause.line()?));
     let wanted = span.clone().and_then(|span| text.get(span)).unwrap_or("").trim().to_owned();
@@ -167,14 +213,20 @@ fn template_error(source: &str, text: &str, cause: &minijinja::Error) -> Error {
     };
     let error = Error::input(message);
     let error = match span {
-        Some(span) => error.at(Place::of_span(Path::new(source), text, span)),
-        None => error.context(source),
+        Some(span) => error.at(Place::of_span(Path::new(name), text, span)),
+        None => error.context(name),
     };
     if undefined {
         error.hint("templates know `server`, `arch`, `site` and `peers`; look for the name in the built-in overlays")
     } else {
         error.hint("templates are minijinja's: https://docs.rs/minijinja/latest/minijinja/syntax/")
     }
+}
+
+/// An error in an included template comes wrapped in one of the template around it.
+fn innermost(cause: &minijinja::Error) -> &minijinja::Error {
+    let inner = std::error::Error::source(cause).and_then(|inner| inner.downcast_ref());
+    inner.map_or(cause, innermost)
 }
 
 fn line_span(text: &str, line: usize) -> Option<std::ops::Range<usize>> {

@@ -117,9 +117,11 @@ fn hosts(targets: &[Target], architecture: &Architecture) -> Vec<String> {
         Target::Server(name) => {
             let addresses = &architecture.servers.get(name)?.addresses;
             let own = addresses.get("private").or_else(|| addresses.values().next())?;
-            Some(own.v4.to_string())
+            own.v4.map(|v4| v4.to_string())
         }
-        Target::Floating(name) => Some(architecture.floating.get(name)?.addresses.v4.to_string()),
+        Target::Floating(name) => {
+            architecture.floating.get(name)?.addresses.v4.map(|v4| v4.to_string())
+        }
     };
     targets.iter().filter_map(host).collect()
 }

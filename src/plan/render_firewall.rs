@@ -8,7 +8,7 @@ use crate::spec::{
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address and port on which something listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,9 +44,8 @@ pub(crate) fn ports<'a>(
         for port in role.ports.iter().filter(|port| port.applies(architecture)) {
             let walk = Walk { architecture, server, role, port };
             let places = walk.places();
-            let addresses = places.iter().flat_map(|(_, own)| own.both());
             let own = listens.entry(&port.name).or_default();
-            own.extend(addresses.map(|address| Listen::new(address, port.number)));
+            own.extend(places.iter().flat_map(|(network, own)| listening(network, own, port)));
             if port.bind == Bind::Loopback {
                 own.push(Listen::new(IpAddr::from([127, 0, 0, 1]), port.number));
             }
@@ -54,6 +53,17 @@ pub(crate) fn ports<'a>(
         }
     }
     (listens, rules)
+}
+
+/// Where a program listens for one place; on every address, where only the network
+/// knows the server's (the firewall then tells the interface).
+fn listening(network: &Network, own: &Addresses, port: &Port) -> Vec<Listen> {
+    let all: Vec<IpAddr> = if network.dhcp {
+        vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+    } else {
+        own.all().collect()
+    };
+    all.into_iter().map(|address| Listen::new(address, port.number)).collect()
 }
 
 /// One port of one server.
@@ -91,7 +101,11 @@ impl<'a> Walk<'a> {
     fn rules(&self, places: &[(&'a Network, Addresses)]) -> Vec<String> {
         let mut rules = Vec::new();
         for (network, own) in places {
-            for (ip, address) in ["ip", "ip6"].into_iter().zip(own.both()) {
+            if network.dhcp {
+                rules.extend(self.port.from.contains(&From::Any).then(|| self.open(network)));
+            }
+            for address in own.all() {
+                let ip = if address.is_ipv4() { "ip" } else { "ip6" };
                 if let Some(sources) = self.sources(network, ip) {
                     rules.push(self.rule(network, ip, address, &sources));
                 }
@@ -100,16 +114,27 @@ impl<'a> Walk<'a> {
         rules
     }
 
+    /// For everyone, to whatever address the network has given.
+    fn open(&self, network: &Network) -> String {
+        let (interface, role, name) = (&network.interface, &self.role.name, &self.port.name);
+        let to = self.destination();
+        format!("iifname \"{interface}\" {to} accept comment \"{role}: {name}\"")
+    }
+
+    fn destination(&self) -> String {
+        match self.port.protocol {
+            Protocol::Tcp => format!("tcp dport {}", self.port.number),
+            Protocol::Udp => format!("udp dport {}", self.port.number),
+            Protocol::Vrrp => "meta l4proto vrrp".to_owned(),
+        }
+    }
+
     fn rule(&self, network: &Network, ip: &str, own: IpAddr, sources: &[String]) -> String {
         let from = match sources {
             [] => String::new(),
             sources => format!("{ip} saddr {{ {} }} ", sources.join(", ")),
         };
-        let to = match self.port.protocol {
-            Protocol::Tcp => format!("tcp dport {}", self.port.number),
-            Protocol::Udp => format!("udp dport {}", self.port.number),
-            Protocol::Vrrp => "meta l4proto vrrp".to_owned(),
-        };
+        let to = self.destination();
         let (interface, role, name) = (&network.interface, &self.role.name, &self.port.name);
         format!(
             "iifname \"{interface}\" {from}{ip} daddr {own} {to} accept comment \"{role}: {name}\""
@@ -141,7 +166,8 @@ impl<'a> Walk<'a> {
 
     fn prefixes<'n>(&self, names: impl IntoIterator<Item = &'n String>, ip: &str) -> Vec<String> {
         let networks = names.into_iter().filter_map(|name| self.architecture.networks.get(name));
-        networks.map(|one| if ip == "ip" { one.v4 } else { one.v6 }.to_string()).collect()
+        let prefix = |one: &Network| if ip == "ip" { one.v4 } else { one.v6 };
+        networks.filter_map(prefix).map(|prefix| prefix.to_string()).collect()
     }
 
     fn co_holders(&self, network: &Network, ip: &str) -> Vec<String> {
@@ -166,5 +192,6 @@ impl<'a> Walk<'a> {
 
 fn address(server: &Server, network: &Network, ip: &str) -> Option<String> {
     let own = server.addresses.get(&network.name)?;
-    Some(if ip == "ip" { own.v4.to_string() } else { own.v6.to_string() })
+    let all = own.all().find(|address| address.is_ipv4() == (ip == "ip"));
+    all.map(|address| address.to_string())
 }

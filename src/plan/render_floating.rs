@@ -1,8 +1,9 @@
 //! What templates know of the floating addresses that a server may hold: who else
 //! may, what they lead to, how LVS tells their packets.
 
-use crate::spec::{Addresses, Architecture, Floating, Purpose, Server, Via};
+use crate::spec::{Addresses, Architecture, Floating, HTTPS_ROLE, Purpose, Server, Via};
 use serde::Serialize;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A floating address, as one of its holders sees it.
 #[derive(Debug, Serialize)]
@@ -10,8 +11,10 @@ pub(crate) struct FloatingView<'a> {
     name: &'a str,
     purpose: Purpose,
     router_id: u8,
-    v4: String,
-    v6: String,
+    v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
+    /// Of which of them there is one: `v4`, `v6`.
+    versions: Vec<&'static str>,
     /// IPv6 VRRP wants a link-local address first.
     link_local: String,
     interface: &'a str,
@@ -20,8 +23,8 @@ pub(crate) struct FloatingView<'a> {
     own: Addresses,
     peers: Vec<Addresses>,
     via: Via,
-    /// The port that is reached through it.
-    port: u16,
+    /// The ports that are reached through it; balancers ask at the first.
+    ports: Vec<u16>,
     /// For `direct-routing`: who answers.
     real_servers: Vec<RealServer<'a>>,
     /// For `direct-routing`: the firewall marks of packets that LVS hands on.
@@ -32,8 +35,8 @@ pub(crate) struct FloatingView<'a> {
 #[derive(Debug, Serialize)]
 struct RealServer<'a> {
     name: &'a str,
-    v4: String,
-    v6: String,
+    v4: Option<Ipv4Addr>,
+    v6: Option<Ipv6Addr>,
 }
 
 /// A virtual server of LVS is one of an IP version.
@@ -62,24 +65,27 @@ fn view<'a>(
     let at = |name: &String| architecture.servers.get(name)?.addresses.get(&network.name).copied();
     let real = |name: &'a String| {
         let own = at(name)?;
-        Some(RealServer { name, v4: own.v4.to_string(), v6: own.v6.to_string() })
+        Some(RealServer { name, v4: own.v4, v6: own.v6 })
     };
+    let Addresses { v4, v6 } = floating.addresses;
     let router = u16::from(floating.router_id);
     Some(FloatingView {
         name: &floating.name,
         purpose: floating.purpose,
         router_id: floating.router_id,
-        v4: floating.addresses.v4.to_string(),
-        v6: floating.addresses.v6.to_string(),
+        v4,
+        v6,
+        versions: [v4.map(|_| "v4"), v6.map(|_| "v6")].into_iter().flatten().collect(),
         link_local: format!("fe80::{:x}", 0xf000 + router),
         interface: &network.interface,
         priority: 100_usize.saturating_sub(place * 10),
         own: *server.addresses.get(&floating.network)?,
         peers: others.filter_map(at).collect(),
         via: floating.via,
-        port: match floating.purpose {
-            Purpose::Web => 80,
-            Purpose::DatabaseReads | Purpose::DatabaseWrites => 3306,
+        ports: match floating.purpose {
+            Purpose::Web if architecture.with_role(HTTPS_ROLE).next().is_some() => vec![80, 443],
+            Purpose::Web => vec![80],
+            Purpose::DatabaseReads | Purpose::DatabaseWrites => vec![3306],
         },
         real_servers: floating.real_servers.iter().filter_map(real).collect(),
         // Router numbers are unique, and so is the next one.

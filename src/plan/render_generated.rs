@@ -105,7 +105,9 @@ fn authorized_keys(spec: &Spec, architecture: &Architecture) -> Option<ConfigFil
 /// files that its nginx does not pass on.
 fn static_copy(spec: &Spec, architecture: &Architecture) -> Vec<ConfigFile> {
     let site = spec.tree.below(SITE_FOLDER);
-    let ours = site.filter(|(path, _)| architecture.static_files.holds(path));
+    let root = &spec.site.web_root;
+    let seen = |path: &str| root.is_empty() || path.starts_with(&format!("{root}/"));
+    let ours = site.filter(|(path, _)| seen(path) && architecture.static_files.holds(path));
     ours.map(|(path, file)| ConfigFile {
         content: Content::Bytes(file.content.clone()),
         ..ConfigFile::text(

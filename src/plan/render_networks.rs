@@ -4,6 +4,7 @@
 use super::render::ConfigFile;
 use crate::spec::{Architecture, Nat, Network, Server, Via};
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// One file a network, one for the loopback if it holds addresses, and those of the way out.
 pub(crate) fn files(architecture: &Architecture, server: &Server) -> Vec<ConfigFile> {
@@ -35,6 +36,10 @@ fn enabled(architecture: &Architecture) -> Option<&Nat> {
     architecture.nat.as_ref().filter(|nat| nat.enabled)
 }
 
+/// The network gives addresses and the way out, nothing else: names, time and the
+/// host's name are the site's, and resolv.conf is a file of the image.
+const LEASE: &str = "\n[DHCPv4]\nUseDNS=no\nUseNTP=no\nUseHostname=no\nUseDomains=no\n\n[IPv6AcceptRA]\nDHCPv6Client=no\nUseDNS=no\nUseDomains=no\n";
+
 /// Addresses are set without a carrier and stay when it goes: daemons can bind at
 /// boot, and keepalived alone judges the link. DAD would hold an address back for a
 /// second and give it up for good when a twin answers; foreign addresses
@@ -44,9 +49,16 @@ fn network_file(network: &Network, architecture: &Architecture, server: &Server)
         format!("# The network {}.\n[Match]\nName={}\n", network.name, network.interface);
     let mtu = network.mtu.map_or(String::new(), |mtu| format!("MTUBytes={mtu}\n"));
     write!(text, "\n[Link]\nRequiredForOnline=no-carrier\n{mtu}").ok();
-    text.push_str("\n[Network]\nDHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=ipv6\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nMulticastDNS=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nKeepConfiguration=static\n");
+    let (dhcp, ra) = if network.dhcp { ("ipv4", "yes") } else { ("no", "no") };
+    write!(text, "\n[Network]\nDHCP={dhcp}\nIPv6AcceptRA={ra}\n").ok();
+    text.push_str("LinkLocalAddressing=ipv6\nIPv6DuplicateAddressDetection=0\nLLMNR=no\nMulticastDNS=no\nConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nKeepConfiguration=static\n");
+    if network.dhcp {
+        text.push_str(LEASE);
+    }
     if let Some(own) = server.addresses.get(&network.name) {
-        for (address, prefix) in own.both().into_iter().zip([network.v4, network.v6]) {
+        for address in own.all() {
+            let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
+            let Some(prefix) = prefix else { continue };
             let dad = if address.is_ipv6() { "DuplicateAddressDetection=none\n" } else { "" };
             write!(text, "\n[Address]\nAddress={address}/{}\n{dad}", prefix.length).ok();
         }
@@ -67,7 +79,7 @@ fn gateways(network: &Network, architecture: &Architecture, server: &Server) -> 
     }
     let through = enabled(architecture).and_then(|nat| architecture.servers.get(&nat.through));
     let lent = through.and_then(|through| through.addresses.get(&network.name));
-    lent.map_or_else(Vec::new, |lent| lent.both().iter().map(ToString::to_string).collect())
+    lent.map_or_else(Vec::new, |lent| lent.all().map(|address| address.to_string()).collect())
 }
 
 /// LVS' direct routing leaves the packets' address as it is: every real server must
@@ -77,10 +89,13 @@ fn loopback(architecture: &Architecture, server: &Server) -> Option<String> {
     let mut addresses = String::new();
     for floating in architecture.floating.values() {
         if floating.via == Via::DirectRouting && floating.real_servers.contains(&server.name) {
-            let (v4, v6) = (floating.addresses.v4, floating.addresses.v6);
-            write!(addresses, "\n[Address]\nAddress={v4}/32\n").ok();
-            write!(addresses, "\n[Address]\nAddress={v6}/128\nDuplicateAddressDetection=none\n")
-                .ok();
+            for address in floating.addresses.all() {
+                let (length, dad) = match address.is_ipv4() {
+                    true => (32, ""),
+                    false => (128, "DuplicateAddressDetection=none\n"),
+                };
+                write!(addresses, "\n[Address]\nAddress={address}/{length}\n{dad}").ok();
+            }
         }
     }
     let head = "# Floating addresses that LVS serves: answered here, announced by their holder.\n[Match]\nName=lo\n\n[Link]\nRequiredForOnline=no\n\n[Network]\nKeepConfiguration=static\n";
@@ -98,10 +113,13 @@ fn nat_rules(nat: &Nat, architecture: &Architecture) -> String {
     let interface = |name: &str| architecture.networks.get(name).map_or("", |n| &n.interface);
     let (outside, inside) = (interface("public"), interface("private"));
     let (mut forward, mut masquerade) = (String::new(), String::new());
-    for (ip, list) in [
-        ("ip", clients.iter().map(|own| own.v4.to_string()).collect::<Vec<_>>()),
-        ("ip6", clients.iter().map(|own| own.v6.to_string()).collect::<Vec<_>>()),
-    ] {
+    for ip in ["ip", "ip6"] {
+        let of_version = |address: &IpAddr| address.is_ipv4() == (ip == "ip");
+        let addresses = clients.iter().flat_map(|own| own.all()).filter(of_version);
+        let list: Vec<String> = addresses.map(|address| address.to_string()).collect();
+        if list.is_empty() {
+            continue;
+        }
         let from = format!("{ip} saddr {{ {} }}", list.join(", "));
         writeln!(
             forward,

@@ -1,12 +1,13 @@
 //! The plan of one server: a pure function of the spec and the lock.
 
+use super::common;
 use super::layout::{Growth, Layout, Sizes};
 use super::render;
 use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
 use crate::error::{Error, Result};
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
-use crate::spec::{Architecture, Server, Spec};
+use crate::spec::{Architecture, Role, Server, Spec};
 use crate::store::Key;
 use serde::Serialize;
 
@@ -19,6 +20,10 @@ pub const VM_TOOLS: &str = "tools/vm";
 /// The kernel's command line beside what GRUB adds: consoles on screen and serial
 /// line, the book's interface names, a panic reboots after half a minute.
 const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
+
+/// Where GRUB, and the programs of the initramfs, come from.
+const BOOT_PACKAGES: [&str; 5] =
+    ["busybox-static", "dmsetup", "grub-efi-amd64-bin", "grub-pc-bin", "util-linux"];
 
 /// A step and its key.
 #[derive(Debug, Clone, Serialize)]
@@ -60,8 +65,7 @@ impl Plan {
         let (release, init) = (kernel_release.clone(), text(spec, "overlays/initramfs/init")?);
         let kernel = plan.add(Step::Kernel { tools, package, release, init, epoch })?;
         let bootloader = plan.add(Step::Bootloader { tools, epoch })?;
-        let ids = ids(spec, lock, server);
-        let tree = plan.add(Step::Packages { tools, packages: packages.clone(), ids, epoch })?;
+        let tree = plan.add_packages(spec, lock, server, tools, &packages)?;
         let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
         let files = render::config_files(spec, architecture, server)?;
         let validate = validate(spec, architecture, server, &files, tree);
@@ -81,7 +85,10 @@ impl Plan {
             size: server.disk.esp.bytes(),
             epoch,
         })?;
+        let inventory = plan.add(Step::Inventory { tree, packages: packages.clone() })?;
         let (layout, version) = (plan.layout.clone(), server.image_version.clone());
+        let requested = spec.packages(server).into_iter().map(str::to_owned).collect();
+        let boot = boot(&refs(lock, TOOLS)?);
         let lock = lock.digest();
         let keys = ImageStep {
             layout,
@@ -95,6 +102,10 @@ impl Plan {
             lock,
             kernel_release,
             packages,
+            inventory,
+            boot,
+            requested,
+            epoch,
         };
         plan.add(Step::Image(Box::new(keys)))?;
         Ok(plan)
@@ -111,6 +122,25 @@ impl Plan {
         let mut plan = Plan { image: set.to_owned(), layout, steps: Vec::new() };
         plan.add(Step::Tools { packages: refs(lock, set)? })?;
         Ok(plan)
+    }
+
+    /// The steps that install packages: what all servers have in common, then the rest.
+    fn add_packages(
+        &mut self,
+        spec: &Spec,
+        lock: &Lock,
+        server: &Server,
+        tools: Key,
+        packages: &[PackageRef],
+    ) -> Result<Key> {
+        let epoch = epoch(lock)?;
+        let shared = common::packages(spec, lock, packages);
+        let everywhere = common::roles(spec);
+        let ids_of_all = ids(lock, spec.roles.values().filter(|r| everywhere.contains(&*r.name)));
+        let base = Step::Base { tools, packages: shared, ids: ids_of_all, epoch };
+        let base = self.add(base)?;
+        let ids = ids(lock, spec.roles_of(server));
+        self.add(Step::Packages { tools, base, packages: packages.to_vec(), ids, epoch })
     }
 
     fn add(&mut self, step: Step) -> Result<Key> {
@@ -172,10 +202,10 @@ fn kernel(packages: &[PackageRef]) -> Result<(PackageRef, String)> {
         })
 }
 
-/// The lock's numbers of the users that this server's roles name.
-fn ids(spec: &Spec, lock: &Lock, server: &Server) -> Ids {
+/// The lock's numbers of the users that these roles name.
+fn ids<'a>(lock: &Lock, roles: impl Iterator<Item = &'a Role>) -> Ids {
     let mut ids = Ids::default();
-    for role in spec.roles_of(server) {
+    for role in roles {
         for name in role.users.iter().chain(&role.groups) {
             if let Some(id) = lock.ids.users.get(name) {
                 ids.users.insert(name.clone(), *id);
@@ -186,6 +216,25 @@ fn ids(spec: &Spec, lock: &Lock, server: &Server) -> Ids {
         }
     }
     ids
+}
+
+/// The packages of the tools closure whose files get into the boot chain: GRUB's, those
+/// of the initramfs' programs, and of the libraries that these lead to.
+fn boot(tools: &[PackageRef]) -> Vec<PackageRef> {
+    let mut names: Vec<&str> = BOOT_PACKAGES.to_vec();
+    let mut at = 0;
+    while let Some(name) = names.get(at).copied() {
+        let package = tools.iter().find(|package| package.name == name);
+        let depends = package.into_iter().flat_map(|package| &package.depends);
+        for next in depends.filter(|next| next.starts_with("lib")) {
+            if !names.contains(&next.as_str()) {
+                names.push(next);
+            }
+        }
+        at += 1;
+    }
+    let in_boot = |package: &&PackageRef| names.contains(&package.name.as_str());
+    tools.iter().filter(in_boot).cloned().collect()
 }
 
 fn layout(server: &Server) -> Result<Layout> {
@@ -245,9 +294,10 @@ fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {
             .map(|f| f.addresses);
         let addresses = std::iter::once(*own)
             .chain(floating)
-            .flat_map(|a| {
-                let (v4, v6) = (network.v4.length, network.v6.length);
-                [format!("{}/{v4}", a.v4), format!("{}/{v6}", a.v6)]
+            .flat_map(|addresses| addresses.all())
+            .filter_map(|address| {
+                let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
+                Some(format!("{address}/{}", prefix?.length))
             })
             .collect();
         Some(Link { interface: network.interface.clone(), addresses })

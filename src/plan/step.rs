@@ -13,7 +13,7 @@ use crate::store::Key;
 use serde::Serialize;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 6;
 
 /// A package by name and digest; its file is in the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -68,12 +68,26 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// Install the packages with dpkg and their maintainer scripts: `tree/`, `listing.json`,
-    /// `folders.json`.
+    /// Install what all servers have in common, with dpkg and maintainer scripts: `tree/`.
+    Base {
+        /// The tools closure.
+        tools: Key,
+        /// The packages that all servers have. One that needs a package which only some
+        /// have is left to the next step.
+        packages: Vec<PackageRef>,
+        /// Numbers of users and groups.
+        ids: Ids,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
+    /// Install the other packages in a copy of that, and finish it: `tree/`,
+    /// `listing.json`, `folders.json`.
     Packages {
         /// The tools closure.
         tools: Key,
-        /// The packages.
+        /// The tree to start from.
+        base: Key,
+        /// All packages; those in the base are there already.
         packages: Vec<PackageRef>,
         /// Numbers of users and groups.
         ids: Ids,
@@ -149,8 +163,15 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// Put the disk together: `manifest.json`; the disk's own files are written from
-    /// the inputs.
+    /// Read what the packages say of themselves: `inventory.json`.
+    Inventory {
+        /// The packages tree.
+        tree: Key,
+        /// The packages.
+        packages: Vec<PackageRef>,
+    },
+    /// Put the disk together: `manifest.json`, `sbom.json`; the disk's own files are
+    /// written from the inputs.
     Image(Box<ImageStep>),
 }
 
@@ -179,6 +200,14 @@ pub struct ImageStep {
     pub kernel_release: String,
     /// All packages.
     pub packages: Vec<PackageRef>,
+    /// What they say of themselves.
+    pub inventory: Key,
+    /// Packages of the tools closure that parts of the boot chain are copied from.
+    pub boot: Vec<PackageRef>,
+    /// Names that the server's roles ask for.
+    pub requested: Vec<String>,
+    /// SOURCE_DATE_EPOCH.
+    pub epoch: u64,
 }
 
 /// A credential's file, made for the validators only.
@@ -209,12 +238,14 @@ impl Step {
             Step::Tools { .. } => Vec::new(),
             Step::Kernel { tools, .. }
             | Step::Bootloader { tools, .. }
-            | Step::Packages { tools, .. }
+            | Step::Base { tools, .. }
             | Step::State { tools, .. } => vec![*tools],
+            Step::Packages { tools, base, .. } => vec![*tools, *base],
             Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => {
                 vec![*tools, *tree]
             }
             Step::Validate { tree, config, .. } => vec![*tree, *config],
+            Step::Inventory { tree, .. } => vec![*tree],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![*tools, *bootloader, *kernel, *packages, *config]
             }
@@ -225,6 +256,7 @@ impl Step {
                 image.config,
                 image.state,
                 image.validate,
+                image.inventory,
             ],
         }
     }
@@ -235,12 +267,14 @@ impl Step {
             Step::Tools { .. } => "tools",
             Step::Kernel { .. } => "kernel",
             Step::Bootloader { .. } => "bootloader",
+            Step::Base { .. } => "base",
             Step::Packages { .. } => "packages",
             Step::PackagesLayer { .. } => "packages-layer",
             Step::ConfigLayer { .. } => "config-layer",
             Step::Validate { .. } => "validate",
             Step::State { .. } => "state",
             Step::Esp { .. } => "esp",
+            Step::Inventory { .. } => "inventory",
             Step::Image(_) => "image",
         }
     }
@@ -251,7 +285,12 @@ impl Step {
             Step::Tools { packages } => format!("unpack {} packages", packages.len()),
             Step::Kernel { release, .. } => format!("kernel and initramfs of {release}"),
             Step::Bootloader { .. } => "GRUB for BIOS and UEFI".to_owned(),
-            Step::Packages { packages, .. } => format!("install {} packages", packages.len()),
+            Step::Base { packages, .. } => {
+                format!("install the {} packages that all servers have", packages.len())
+            }
+            Step::Packages { packages, .. } => {
+                format!("install the rest of {} packages", packages.len())
+            }
             Step::PackagesLayer { .. } => "EROFS and hash tree of the packages".to_owned(),
             Step::ConfigLayer { files, .. } => {
                 format!("EROFS and hash tree of {} configuration files", files.len())
@@ -259,6 +298,9 @@ impl Step {
             Step::Validate { validators, .. } => format!("run {} validators", validators.len()),
             Step::State { size, .. } => format!("ext4 of {}", crate::progress::bytes(*size)),
             Step::Esp { size, .. } => format!("FAT of {}", crate::progress::bytes(*size)),
+            Step::Inventory { packages, .. } => {
+                format!("suppliers and licences of {} packages", packages.len())
+            }
             Step::Image(image) => format!("disk map of {}", image.layout.image),
         }
     }

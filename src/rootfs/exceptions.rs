@@ -41,6 +41,7 @@ const fn empty(path: &'static str, reason: &'static str) -> Exception {
 }
 
 const LOG: &str = "a log of the build, with its times";
+const UCF: &str = "ucf appends in the order of configuration; the order means nothing";
 const OLD: &str = "the backup of a file that scripts edited; depends on their order";
 const ACCOUNTS: &str = "scripts append users and groups in the order of configuration; they are looked up by name or number";
 const HOST_KEY: &str = "a secret: belongs to one machine, comes with its seed";
@@ -94,6 +95,22 @@ pub const EXCEPTIONS: &[Exception] = &[
     remove("var/lib/dpkg/status-old", OLD),
     remove("var/lib/dpkg/diversions-old", OLD),
     remove("var/lib/dpkg/statoverride-old", OLD),
+    remove("var/lib/ucf/hashfile.0", OLD),
+    remove("var/lib/ucf/hashfile.1", OLD),
+    remove("var/lib/ucf/hashfile.2", OLD),
+    remove("var/lib/ucf/hashfile.3", OLD),
+    remove("var/lib/ucf/hashfile.4", OLD),
+    remove("var/lib/ucf/hashfile.5", OLD),
+    remove("var/lib/ucf/hashfile.6", OLD),
+    remove("var/lib/ucf/hashfile.7", OLD),
+    remove("var/lib/ucf/registry.0", OLD),
+    remove("var/lib/ucf/registry.1", OLD),
+    remove("var/lib/ucf/registry.2", OLD),
+    remove("var/lib/ucf/registry.3", OLD),
+    remove("var/lib/ucf/registry.4", OLD),
+    remove("var/lib/ucf/registry.5", OLD),
+    remove("var/lib/ucf/registry.6", OLD),
+    remove("var/lib/ucf/registry.7", OLD),
     remove("var/lib/dpkg/lock", "a lock file of the build"),
     remove("var/lib/dpkg/lock-frontend", "a lock file of the build"),
     remove("var/lib/dpkg/triggers/Lock", "a lock file of the build"),
@@ -106,6 +123,8 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception { path: "etc/passwd", action: Action::SortAccounts("etc/shadow"), reason: ACCOUNTS },
     Exception { path: "etc/group", action: Action::SortAccounts("etc/gshadow"), reason: ACCOUNTS },
+    Exception { path: "var/lib/ucf/hashfile", action: Action::SortLines, reason: UCF },
+    Exception { path: "var/lib/ucf/registry", action: Action::SortLines, reason: UCF },
     Exception {
         path: "var/lib/dpkg/triggers/File",
         action: Action::SortLines,

@@ -9,4 +9,4 @@ pub mod ids;
 pub mod order;
 mod tree;
 
-pub use tree::{Deb, Tree, finish, prepare};
+pub use tree::{Deb, Tree, finish};

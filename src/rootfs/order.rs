@@ -18,6 +18,28 @@ pub struct Node {
     pub depends: Vec<String>,
     /// Those of them that Pre-Depends led to.
     pub pre_depends: Vec<String>,
+    /// Names of which it needs one, each: the groups of its Depends and Pre-Depends.
+    pub needs: Vec<Vec<String>>,
+    /// Other names that it answers to.
+    pub provides: Vec<String>,
+}
+
+/// The packages that need none but each other: what is left when those that lack
+/// something have been taken out, again and again.
+pub fn self_contained(nodes: &[Node]) -> BTreeSet<String> {
+    let mut left: Vec<&Node> = nodes.iter().collect();
+    loop {
+        let names: BTreeSet<&String> =
+            left.iter().flat_map(|node| node.provides.iter().chain([&node.name])).collect();
+        let has_all = |node: &&Node| {
+            node.needs.iter().all(|group| group.iter().any(|name| names.contains(name)))
+        };
+        let before = left.len();
+        left.retain(has_all);
+        if left.len() == before {
+            return left.into_iter().map(|node| node.name.clone()).collect();
+        }
+    }
 }
 
 /// One round of dpkg.
@@ -100,7 +122,28 @@ mod tests {
     fn node(name: &str, essential: bool, depends: &[&str], pre_depends: &[&str]) -> Node {
         let all = depends.iter().chain(pre_depends).map(|s| (*s).to_owned()).collect();
         let pre_depends = pre_depends.iter().map(|s| (*s).to_owned()).collect();
-        Node { name: name.to_owned(), essential, depends: all, pre_depends }
+        let (needs, provides) = (Vec::new(), Vec::new());
+        Node { name: name.to_owned(), essential, depends: all, pre_depends, needs, provides }
+    }
+
+    #[test]
+    fn what_lacks_something_is_not_self_contained() {
+        let node = |name: &str, needs: &[&[&str]], provides: &[&str]| Node {
+            needs: needs.iter().map(|g| g.iter().map(|s| (*s).to_owned()).collect()).collect(),
+            provides: provides.iter().map(|s| (*s).to_owned()).collect(),
+            ..node(name, false, &[], &[])
+        };
+        let nodes = [
+            node("files", &[&["awk"]], &[]),
+            node("mawk", &[], &["awk"]),
+            node("either", &[&["elsewhere", "mawk"]], &[]),
+            node("lacks", &[&["elsewhere"]], &["virtual"]),
+            node("follows", &[&["virtual"]], &[]),
+            node("loop1", &[&["loop2"]], &[]),
+            node("loop2", &[&["loop1"]], &[]),
+        ];
+        let kept: Vec<String> = self_contained(&nodes).into_iter().collect();
+        assert_eq!(kept, ["either", "files", "loop1", "loop2", "mawk"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Makes the packages tree of a server: bootstrap, rounds of dpkg, clean-up, listing.
+//! Makes the packages tree of a server: what all servers have in common (bootstrap,
+//! rounds of dpkg), then, on a copy of that, its own rounds, clean-up, listing.
 
 use super::exceptions;
 use super::ids;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the tree stands inside the sandbox.
 const TARGET: &str = "/target";
+/// Where the tree that is copied stands inside the sandbox.
+const BASE: &str = "/base";
 /// Where the `.deb`s stand inside the sandbox.
 const DEBS: &str = "/debs";
 
@@ -40,22 +43,32 @@ pub struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Makes the tree in `aside/tree`, its listing in `aside/listing.json`, and the
-    /// modes of its folders in `aside/folders.json`.
+    /// Makes a tree of packages that many servers have in common, from nothing, in
+    /// `aside/tree`. It is not finished: [`Tree::make`] goes on from it.
     ///
     /// # Errors
-    /// When a maintainer script fails (with its output), or a user has no number.
-    pub fn make(&self, aside: &Path) -> Result<()> {
+    /// As [`Tree::make`].
+    pub fn make_base(&self, aside: &Path) -> Result<()> {
         let tree = aside.join("tree");
         fs::create_dir_all(&tree)?;
         let order = self.order();
-        let sandbox = self.sandbox(&tree);
-        let sandbox = prepare(sandbox, self, &order.bootstrap);
-        let sandbox = database_into_memory(sandbox);
-        let sandbox = self.dpkg_bootstrap(sandbox, &order);
-        let sandbox = use_locked_ids(sandbox, self.debs, self.ids);
-        let sandbox = self.dpkg_rounds(sandbox, &order);
-        let sandbox = database_onto_disk(sandbox);
+        let sandbox = lay_out(self.sandbox(&tree), &order.bootstrap);
+        let sandbox = self.install(sandbox, &order);
+        sandbox.op(Op::ReleaseChroot { tree: TARGET.into() }).execute().map_err(explain_failure)?;
+        Ok(())
+    }
+
+    /// Makes the tree in `aside/tree` from a copy of the `base` tree, its listing in
+    /// `aside/listing.json`, and the modes of its folders in `aside/folders.json`.
+    ///
+    /// # Errors
+    /// When a maintainer script fails (with its output), or a user has no number.
+    pub fn make(&self, base: &Path, aside: &Path) -> Result<()> {
+        let tree = aside.join("tree");
+        fs::create_dir_all(&tree)?;
+        let sandbox = self.sandbox(&tree).bind(base, BASE);
+        let sandbox = sandbox.run(["cp", "-a", &format!("{BASE}/."), TARGET]);
+        let sandbox = self.install(sandbox, &self.order());
         finish(sandbox, aside)?.execute().map_err(explain_failure)?;
         write_folders(aside)?;
         check_ids(&tree, self.ids)
@@ -75,24 +88,51 @@ impl Tree<'_> {
             .fold(sandbox, |sandbox, deb| sandbox.bind(&deb.file, inside(&deb.node.name)))
     }
 
-    fn dpkg_bootstrap(&self, sandbox: Sandbox, order: &Order) -> Sandbox {
-        // The bootstrap set's scripts may rely on each other being unpacked only,
-        // hence --force-depends: what debootstrap does since 2001.
-        let unpack = dpkg(&["--force-depends", "--unpack"], order.bootstrap.iter());
-        sandbox.run(unpack).run(dpkg(&["--configure", "--pending"], [].iter()))
+    /// Installs the packages into the tree that is there.
+    fn install(&self, sandbox: Sandbox, order: &Order) -> Sandbox {
+        let sandbox = sandbox.op(Op::PrepareChroot { tree: TARGET.into() });
+        let sandbox = self.hide_sysusers(sandbox);
+        let sandbox = stand_ins(database_into_memory(sandbox));
+        let sandbox = dpkg_bootstrap(sandbox, order);
+        let sandbox = use_locked_ids(sandbox, self.ids);
+        database_onto_disk(dpkg_rounds(sandbox, order))
     }
 
-    fn dpkg_rounds(&self, mut sandbox: Sandbox, order: &Order) -> Sandbox {
-        for round in &order.rounds {
-            if !round.configure.is_empty() {
-                let mut configure = dpkg(&["--configure"], [].iter());
-                configure.extend(round.configure.iter().cloned());
-                sandbox = sandbox.run(configure);
-            }
-            sandbox = sandbox.run(dpkg(&["--unpack"], round.unpack.iter()));
-        }
-        sandbox.run(dpkg(&["--configure", "--pending"], [].iter()))
+    /// Files that hide the packages' own below /usr/lib: with the lock's numbers.
+    fn hide_sysusers(&self, sandbox: Sandbox) -> Sandbox {
+        self.debs.iter().flat_map(|deb| &deb.sysusers).fold(sandbox, |sandbox, (name, text)| {
+            let text = ids::with_numbers(text, self.ids);
+            sandbox.op(file(&format!("etc/sysusers.d/{name}"), &text, 0o644))
+        })
     }
+}
+
+fn dpkg_bootstrap(sandbox: Sandbox, order: &Order) -> Sandbox {
+    if order.bootstrap.is_empty() {
+        return sandbox;
+    }
+    // The bootstrap set's scripts may rely on each other being unpacked only,
+    // hence --force-depends: what debootstrap does since 2001.
+    let unpack = dpkg(&["--force-depends", "--unpack"], order.bootstrap.iter());
+    run(run(sandbox, &unpack), &dpkg(&["--configure", "--pending"], [].iter()))
+}
+
+fn dpkg_rounds(mut sandbox: Sandbox, order: &Order) -> Sandbox {
+    for round in &order.rounds {
+        if !round.configure.is_empty() {
+            let mut configure = dpkg(&["--configure"], [].iter());
+            configure.extend(round.configure.iter().cloned());
+            sandbox = run(sandbox, &configure);
+        }
+        sandbox = run(sandbox, &dpkg(&["--unpack"], round.unpack.iter()));
+    }
+    run(sandbox, &dpkg(&["--configure", "--pending"], [].iter()))
+}
+
+/// Runs dpkg, whose scripts find the stand-ins first.
+fn run(sandbox: Sandbox, argv: &[String]) -> Sandbox {
+    let path = format!("{STAND_INS}:{}", crate::sandbox::PATH);
+    sandbox.program(argv, &[("PATH", &path)], true)
 }
 
 /// dpkg's command line; packages are named by their files. The store is synced as
@@ -110,8 +150,7 @@ fn inside(name: &str) -> PathBuf {
 
 /// Lays out an empty root: the bootstrap packages' files, so that scripts have a
 /// shell, dpkg's empty database, and a policy that starts no service.
-pub fn prepare(mut sandbox: Sandbox, tree: &Tree<'_>, bootstrap: &[String]) -> Sandbox {
-    let target = Path::new(TARGET);
+fn lay_out(mut sandbox: Sandbox, bootstrap: &[String]) -> Sandbox {
     // base-files first: it has the links /bin -> usr/bin that the others go through.
     let mut first: Vec<&String> = bootstrap.iter().collect();
     first.sort_by_key(|name| (name.as_str() != "base-files", name.as_str()));
@@ -119,22 +158,28 @@ pub fn prepare(mut sandbox: Sandbox, tree: &Tree<'_>, bootstrap: &[String]) -> S
         let deb = inside(name).display().to_string();
         sandbox = sandbox.run(["dpkg-deb", "--extract", &deb, TARGET]);
     }
-    let file = |path: &str, text: &str, mode| Op::Write {
-        path: target.join(path),
-        text: text.to_owned(),
-        mode,
-    };
-    sandbox = sandbox
-        .op(file("var/lib/dpkg/status", "", 0o644))
-        .op(file("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755))
-        .op(Op::PrepareChroot { tree: target.to_owned() });
-    for deb in tree.debs {
-        for (name, text) in &deb.sysusers {
-            let text = ids::with_numbers(text, tree.ids);
-            sandbox = sandbox.op(file(&format!("etc/sysusers.d/{name}"), &text, 0o644));
-        }
-    }
-    sandbox
+    sandbox.op(file("var/lib/dpkg/status", "", 0o644)).op(file(
+        "usr/sbin/policy-rc.d",
+        "#!/bin/sh\nexit 101\n",
+        0o755,
+    ))
+}
+
+/// A file to write in the tree.
+fn file(path: &str, text: &str, mode: u32) -> Op {
+    Op::Write { path: Path::new(TARGET).join(path), text: text.to_owned(), mode }
+}
+
+/// Where scripts find programs before the real ones; gone with /run.
+const STAND_INS: &str = "/run/imagebuild/bin";
+
+/// ucf starts debconf, which reads its database for a tenth of a second, to ask about
+/// files that the admin has edited: there is none here. Told that a front end runs
+/// already, ucf does all else and would fail where it had to ask.
+const UCF: &str = "#!/bin/sh\nDEBIAN_HAS_FRONTEND=1 exec /usr/bin/ucf \"$@\"\n";
+
+fn stand_ins(sandbox: Sandbox) -> Sandbox {
+    sandbox.op(file(&format!("{}/ucf", &STAND_INS[1..]), UCF, 0o755))
 }
 
 /// dpkg syncs its database some twenty times a package, whatever it is told; in memory
@@ -159,16 +204,16 @@ fn database_onto_disk(sandbox: Sandbox) -> Sandbox {
 }
 
 /// From here on adduser takes its numbers from the lock.
-fn use_locked_ids(sandbox: Sandbox, debs: &[Deb], ids: &Ids) -> Sandbox {
-    if !debs.iter().any(|deb| deb.node.name == "adduser") {
-        return sandbox;
-    }
+fn use_locked_ids(sandbox: Sandbox, ids: &Ids) -> Sandbox {
     let pools = format!(
-        "mkdir {TARGET}/run/imagebuild\n\
-         cat >{TARGET}/run/imagebuild/users <<'END'\n{}END\n\
-         cat >{TARGET}/run/imagebuild/groups <<'END'\n{}END\n\
-         cp -p {TARGET}/etc/adduser.conf {TARGET}/run/imagebuild/adduser.conf\n\
-         printf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>{TARGET}/etc/adduser.conf\n",
+        "cd {TARGET}\n\
+         [ -e etc/adduser.conf ] || exit 0\n\
+         mkdir -p run/imagebuild\n\
+         cat >run/imagebuild/users <<'END'\n{}END\n\
+         cat >run/imagebuild/groups <<'END'\n{}END\n\
+         [ ! -e run/imagebuild/adduser.conf ] || exit 0\n\
+         cp -p etc/adduser.conf run/imagebuild/adduser.conf\n\
+         printf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>etc/adduser.conf\n",
         ids::pool(&ids.users),
         ids::pool(&ids.groups),
     );

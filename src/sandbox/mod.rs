@@ -13,7 +13,7 @@ mod mounts;
 mod ops;
 mod sort;
 
-pub use child::{run_id_mapper, run_inner, run_outer};
+pub use child::{PATH, run_id_mapper, run_inner, run_outer};
 pub use listing::{FileKind, ListedFile, listing_from_json};
 pub use ops::{Op, secret_in};
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::sandbox::{Root, Sandbox};
-use crate::spec::{Credential, Kind, Server, Site};
+use crate::spec::{Credential, Kind, Scope, Server, Site};
 use std::io::Read;
 use std::path::Path;
 
@@ -49,7 +49,7 @@ impl Maker<'_> {
         Ok(match credential.kind {
             Kind::Password => Some((password()?, None)),
             Kind::SshHostKey => Some((self.ssh_host_key(server)?, None)),
-            Kind::TlsSelfSigned => Some((self.certificate(server)?, None)),
+            Kind::TlsSelfSigned => Some((self.certificate(server, credential)?, None)),
             Kind::PasswordHash => {
                 let password = password()?;
                 Some((self.hash(&password, "-6")?, shown(password)))
@@ -71,12 +71,22 @@ impl Maker<'_> {
         )
     }
 
+    /// For whom: the site, if all servers share it, else the server.
+    fn names(&self, server: &Server, credential: &Credential) -> Vec<String> {
+        match credential.scope {
+            Scope::Architecture if !self.site.domains.is_empty() => self.site.domains.clone(),
+            Scope::Architecture | Scope::Server => vec![server.name.clone()],
+        }
+    }
+
     /// A certificate and its key in one PEM file, until the user brings a real one.
-    fn certificate(&self, server: &Server) -> Result<String> {
-        let name = self.site.domain.as_deref().unwrap_or(&server.name);
-        let name = exec::quote(&format!("/CN={name}"));
+    fn certificate(&self, server: &Server, credential: &Credential) -> Result<String> {
+        let names = self.names(server, credential);
+        let name = exec::quote(&format!("/CN={}", names[0]));
+        let alternatives: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        let alternatives = exec::quote(&format!("subjectAltName={}", alternatives.join(",")));
         self.script(
-            &format!("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj {name} -keyout /tmp/key -out /tmp/crt 2>/tmp/log || {{ cat /tmp/log; exit 1; }}; cat /tmp/crt /tmp/key"),
+            &format!("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj {name} -addext {alternatives} -keyout /tmp/key -out /tmp/crt 2>/tmp/log || {{ cat /tmp/log; exit 1; }}; cat /tmp/crt /tmp/key"),
             &[],
         )
     }

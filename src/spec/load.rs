@@ -1,16 +1,22 @@
 //! From the tree to the spec: which file is read as what, in which order.
 
-use super::model::{Architecture, Site, Spec};
+use super::beside;
+use super::includes;
+use super::model::{Architecture, Spec};
 use super::overrides;
-use super::raw::{RawArchitecture, RawSite};
+use super::raw::RawArchitecture;
+use super::raw_site::RawSite;
 use super::role::{RawRole, Role};
 use super::role_checks::{self, RoleSpans};
+use super::site::{self, Site};
 use super::source::Sources;
 use super::tree::Tree;
 use super::validate;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use toml::Spanned;
 
 /// All that the checks of one architecture look at besides its own file.
 pub(crate) struct Surroundings<'a> {
@@ -27,7 +33,9 @@ impl Spec {
     /// # Errors
     /// With file, line and column of the first thing that is wrong.
     pub fn read(project: &Path) -> Result<Spec> {
-        Spec::load(Tree::read(project)?)
+        let mut tree = Tree::read(project)?;
+        let debs = beside::lay_over(project, &mut tree)?;
+        Ok(Spec { debs, ..Spec::load(tree)? })
     }
 
     /// Checks the project in `tree`.
@@ -36,10 +44,16 @@ impl Spec {
     /// With file, line and column of the first thing that is wrong.
     pub fn load(tree: Tree) -> Result<Spec> {
         let mut sources = Sources::default();
-        let (roles, spans) = load_roles(&tree, &mut sources)?;
+        let (mut roles, spans) = load_roles(&tree, &mut sources)?;
+        includes::check(&roles, &spans, &sources)?;
         let raw_site = load_site(&tree, &mut sources)?;
         let mut raw_architectures = load_images(&tree, &mut sources)?;
-        let site = overrides::site(&raw_site, &sources)?;
+        let site = site::site(&raw_site, &tree, &sources)?;
+        let mut asked = Asked { sources: &sources, places: BTreeMap::new() };
+        for (name, role) in &roles {
+            asked.add(role.packages.iter().zip(&spans[name].packages));
+        }
+        site_roles(&raw_site, &mut roles, &mut asked)?;
         overrides::apply(&raw_site, &mut raw_architectures, &sources)?;
         let around = Surroundings {
             sources: &sources,
@@ -50,11 +64,52 @@ impl Spec {
         };
         let mut architectures = BTreeMap::new();
         for (name, raw) in &raw_architectures {
+            for server in raw.servers.values() {
+                asked.add_written(&server.packages);
+            }
             let architecture: Architecture = validate::architecture(name, raw, &around)?;
             architectures.insert(name.clone(), architecture);
         }
-        Ok(Spec { architectures, roles, site, tree })
+        let asked = asked.places;
+        Ok(Spec { architectures, roles, site, tree, asked, debs: Vec::new() })
     }
+}
+
+/// Where packages are asked for.
+struct Asked<'a> {
+    sources: &'a Sources,
+    places: BTreeMap<String, Place>,
+}
+
+impl Asked<'_> {
+    fn add<'p>(&mut self, packages: impl Iterator<Item = (&'p String, &'p Range<usize>)>) {
+        for (package, span) in packages {
+            let Some(place) = self.sources.place(span) else { continue };
+            self.places.entry(package.clone()).or_insert(place);
+        }
+    }
+
+    fn add_written(&mut self, packages: &[Spanned<String>]) {
+        let spans: Vec<_> = packages.iter().map(|one| (one.get_ref(), one.span())).collect();
+        self.add(spans.iter().map(|(package, span)| (*package, span)));
+    }
+}
+
+/// Packages that the site adds to roles.
+fn site_roles(
+    site: &RawSite,
+    roles: &mut BTreeMap<String, Role>,
+    asked: &mut Asked<'_>,
+) -> Result<()> {
+    for (name, change) in &site.roles {
+        let known: Vec<String> = roles.keys().cloned().collect();
+        let Some(role) = roles.get_mut(name.get_ref()) else {
+            return Err(overrides::unknown("role", name, &known, asked.sources));
+        };
+        role.packages.extend(change.packages.iter().map(|one| one.get_ref().clone()));
+        asked.add_written(&change.packages);
+    }
+    Ok(())
 }
 
 type Roles = (BTreeMap<String, Role>, BTreeMap<String, RoleSpans>);

@@ -3,15 +3,22 @@
 //! Files -> `Tree` -> raw serde types -> `Spec`. Only `tree.rs` touches the disk;
 //! all else is a pure function of the tree, and every error points at a line.
 
+mod additions;
+mod addresses;
+mod beside;
+mod dhcp;
 mod embedded;
+mod includes;
 mod load;
 mod model;
 mod overrides;
 mod pairs;
 mod raw;
+mod raw_site;
 mod role;
 mod role_checks;
 mod settings;
+mod site;
 pub(crate) mod source;
 mod tree;
 mod units;
@@ -20,12 +27,13 @@ mod validate_server;
 
 pub use model::{
     Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
-    OnFailure, Order, Purpose, Server, Site, Spec, Target, Targets, Timers, Via,
+    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
 };
 pub use role::{
     Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,
 };
 pub use settings::{Nat, Replication, StaticFiles};
+pub use site::{AptSource, Site};
 pub use tree::{Tree, TreeFile};
 pub use units::{Mode, Prefix, Size};
 
@@ -37,6 +45,8 @@ pub const MONITORED_ROLE: &str = "monitored";
 pub const STATIC_ROLE: &str = "static-web";
 /// The role of two databases that follow each other.
 pub const REPLICATION_ROLE: &str = "replication";
+/// The role of servers that end TLS for visitors.
+pub const HTTPS_ROLE: &str = "https";
 /// Where the site lies in the project; its static files are chosen from here.
 pub const SITE_FOLDER: &str = "overlays/web/var/www/site";
 /// The file that balancers ask every web server for.

@@ -5,9 +5,10 @@
 
 use super::role::Role;
 use super::settings::{Nat, Replication, StaticFiles};
+use super::site::Site;
 use super::tree::Tree;
 use super::units::{Prefix, Size};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::names;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,10 @@ pub struct Spec {
     pub site: Site,
     /// The project's files: overlays are rendered from here.
     pub tree: Tree,
+    /// Where each package is asked for first.
+    pub asked: BTreeMap<String, Place>,
+    /// Packages of the user's own, as paths below the project, sorted.
+    pub debs: Vec<String>,
 }
 
 impl Spec {
@@ -45,7 +50,8 @@ impl Spec {
 
     /// The packages that a server asks for, sorted, each once.
     pub fn packages<'a>(&'a self, server: &'a Server) -> BTreeSet<&'a str> {
-        self.roles_of(server).flat_map(|role| &role.packages).map(String::as_str).collect()
+        let of_roles = self.roles_of(server).flat_map(|role| &role.packages);
+        of_roles.chain(&server.packages).map(String::as_str).collect()
     }
 }
 
@@ -149,10 +155,12 @@ pub struct Network {
     pub name: String,
     /// `eth0`.
     pub interface: String,
-    /// The IPv4 network.
-    pub v4: Prefix,
-    /// The IPv6 network.
-    pub v6: Prefix,
+    /// The IPv4 network; unknown with `dhcp`.
+    pub v4: Option<Prefix>,
+    /// The IPv6 network, if it has IPv6; unknown with `dhcp`.
+    pub v6: Option<Prefix>,
+    /// Whether its addresses are given by DHCP and router advertisements.
+    pub dhcp: bool,
     /// Where it leads further.
     pub gateway_v4: Option<Ipv4Addr>,
     /// Where it leads further.
@@ -170,8 +178,10 @@ pub struct Server {
     pub image_id: String,
     /// IMAGE_VERSION of os-release.
     pub image_version: String,
-    /// Names of its roles.
+    /// Names of its roles, those that others include before them.
     pub roles: Vec<String>,
+    /// Debian packages beside those of its roles, sorted.
+    pub packages: BTreeSet<String>,
     /// By network.
     pub addresses: BTreeMap<String, Addresses>,
     /// MariaDB's server-id.
@@ -191,19 +201,44 @@ impl Server {
     }
 }
 
-/// One machine's (or one floating) pair of addresses.
+impl Network {
+    /// Its prefixes for people, IPv4's and IPv6's: `172.16.0.0/16` and `2001:db8::/64`.
+    pub fn shown(&self) -> (String, String) {
+        shown(self.v4, self.v6)
+    }
+}
+
+/// One machine's (or one floating) addresses in a network: all that the network has;
+/// none where only the network knows them (`dhcp`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Addresses {
     /// IPv4.
-    pub v4: Ipv4Addr,
+    pub v4: Option<Ipv4Addr>,
     /// IPv6.
-    pub v6: Ipv6Addr,
+    pub v6: Option<Ipv6Addr>,
 }
 
 impl Addresses {
-    /// Both, IPv4 first.
-    pub fn both(&self) -> [IpAddr; 2] {
-        [self.v4.into(), self.v6.into()]
+    /// All that there are, IPv4 first.
+    pub fn all(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let (v4, v6) = (self.v4.map(IpAddr::from), self.v6.map(IpAddr::from));
+        v4.into_iter().chain(v6)
+    }
+
+    /// For people, IPv4's and IPv6's: `172.16.0.11` and `2001:db8::ffff:11`.
+    pub fn shown(&self) -> (String, String) {
+        shown(self.v4, self.v6)
+    }
+}
+
+/// There is IPv4 wherever it is not DHCP's.
+fn shown(v4: Option<impl ToString>, v6: Option<impl ToString>) -> (String, String) {
+    match (v4, v6) {
+        (None, None) => ("by DHCP".to_owned(), "by router advertisements".to_owned()),
+        (v4, v6) => {
+            let text = |known: Option<String>| known.unwrap_or_else(|| "no IPv6".to_owned());
+            (text(v4.map(|v4| v4.to_string())), text(v6.map(|v6| v6.to_string())))
+        }
     }
 }
 
@@ -377,19 +412,4 @@ pub struct Timers {
     pub check_rise: u32,
     /// Until an attempt to connect is given up.
     pub connect_ms: u32,
-}
-
-/// The user's own facts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Site {
-    /// Shown by the demo site.
-    pub name: String,
-    /// The site's DNS name.
-    pub domain: Option<String>,
-    /// IMAGE_VERSION of every image.
-    pub version: String,
-    /// The Debian mirror to fetch from.
-    pub mirror: Option<String>,
-    /// Lines as in authorized_keys.
-    pub admin_keys: Vec<String>,
 }

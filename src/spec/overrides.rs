@@ -3,52 +3,21 @@
 //! What is replaced takes its span along, so an address that does not fit is
 //! reported where the user wrote it.
 
-use super::model::Site;
-use super::raw::{Named, RawArchitecture, RawNetworkChange, RawOverride, RawSite, RawTimers};
+use super::additions;
+use super::raw::{
+    Named, RawAddresses, RawArchitecture, RawDisk, RawDiskChange, RawNetwork, RawTimers,
+};
+use super::raw_site::{RawNetworkChange, RawOverride, RawSite};
 use super::source::Sources;
+use super::units::Prefix;
 use crate::error::Result;
 use crate::names;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use toml::Spanned;
 
-/// What the site says about itself.
-pub(crate) fn site(raw: &RawSite, sources: &Sources) -> Result<Site> {
-    if let Some(version) = &raw.version {
-        check_version(version, sources)?;
-    }
-    let keys = raw.admin.as_ref().map_or(&[][..], |admin| &admin.keys);
-    for key in keys {
-        check_key(key, sources)?;
-    }
-    Ok(Site {
-        name: raw.name.clone().unwrap_or_else(|| "Demo site".to_owned()),
-        domain: raw.domain.clone(),
-        version: raw.version.as_ref().map_or("1".to_owned(), |version| version.get_ref().clone()),
-        mirror: raw.mirror.clone(),
-        admin_keys: keys.iter().map(|key| key.get_ref().trim().to_owned()).collect(),
-    })
-}
-
-/// os-release(5): lower-case letters, digits, `.`, `_`, `-`.
-fn check_version(version: &Spanned<String>, sources: &Sources) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-    if !version.get_ref().is_empty() && version.get_ref().chars().all(plain) {
-        return Ok(());
-    }
-    Err(sources
-        .error(version.span(), "a version has lower-case letters, digits, `.`, `_` and `-` only"))
-}
-
-fn check_key(key: &Spanned<String>, sources: &Sources) -> Result<()> {
-    let words: Vec<&str> = key.get_ref().split_whitespace().collect();
-    let a_key = |word: &&str| word.starts_with("AAAA") && word.len() > 40;
-    if words.iter().any(a_key) && !key.get_ref().contains('\n') {
-        return Ok(());
-    }
-    Err(sources
-        .error(key.span(), "this is not a public SSH key")
-        .hint("paste the line of ~/.ssh/id_ed25519.pub: `ssh-ed25519 AAAA... you@host`"))
-}
+/// What `v6` of a network is when it has none.
+const NO_IPV6: &str = "none";
 
 /// Lays the site over `architectures`.
 pub(crate) fn apply(
@@ -64,12 +33,22 @@ pub(crate) fn apply(
         let architecture = architectures
             .get_mut(name.get_ref())
             .ok_or_else(|| unknown("architecture", name, &known, sources))?;
+        additions::servers((name, change), architecture, sources)?;
+        networks(change, architecture, sources)?;
         addresses(change, architecture, sources)?;
+        additions::cache(change, architecture);
+        nat(change, architecture, sources)?;
+    }
+    for architecture in architectures.values_mut() {
+        additions::database(site, architecture);
     }
     Ok(())
 }
 
 fn everywhere(site: &RawSite, architecture: &mut RawArchitecture) {
+    for server in architecture.servers.values_mut() {
+        server.packages.extend(site.packages.iter().cloned());
+    }
     if let Some(dns) = &site.dns {
         architecture.dns.clone_from(dns);
     }
@@ -78,6 +57,10 @@ fn everywhere(site: &RawSite, architecture: &mut RawArchitecture) {
     }
     if let Some(timers) = site.timers {
         architecture.timers = laid_over(architecture.timers, timers);
+    }
+    if let Some(disk) = site.disk {
+        let span = architecture.disk.span();
+        architecture.disk = Spanned::new(span, disk_over(*architecture.disk.get_ref(), disk));
     }
     let Some(admin) = &site.admin else { return };
     if let Some(user) = &admin.user {
@@ -101,28 +84,71 @@ fn laid_over(below: RawTimers, above: RawTimers) -> RawTimers {
     }
 }
 
-fn addresses(
+fn disk_over(below: RawDisk, above: RawDiskChange) -> RawDisk {
+    RawDisk {
+        esp: above.esp.unwrap_or(below.esp),
+        packages: above.packages.unwrap_or(below.packages),
+        configuration: above.configuration.unwrap_or(below.configuration),
+        seed: above.seed.unwrap_or(below.seed),
+        state: above.state.unwrap_or(below.state),
+        smallest: above.smallest.unwrap_or(below.smallest),
+    }
+}
+
+/// Networks as the user has them. The book's addresses of a kind that a network does
+/// not have any more go; those that the user writes there are refused later.
+fn networks(
     change: &RawOverride,
     architecture: &mut RawArchitecture,
     sources: &Sources,
 ) -> Result<()> {
     for (name, network) in &change.networks {
-        replace_network(network, find("network", name, &mut architecture.networks, sources)?);
+        let own = find("network", name, &mut architecture.networks, sources)?;
+        replace_network(network, own, sources)?;
+        let dhcp = own.dhcp.as_ref().is_some_and(|dhcp| *dhcp.get_ref());
+        let (v4, v6) = (!dhcp, !dhcp && own.v6.is_some());
+        let in_it = architecture.servers.values_mut();
+        for own in in_it.filter_map(|server| server.addresses.get_mut(name.get_ref().as_str())) {
+            own.v4 = own.v4.take().filter(|_| v4);
+            own.v6 = own.v6.take().filter(|_| v6);
+        }
+        for floating in architecture.floating.values_mut() {
+            if floating.network.get_ref() == name.get_ref() {
+                floating.v6 = floating.v6.take().filter(|_| v6);
+            }
+        }
     }
+    Ok(())
+}
+
+fn addresses(
+    change: &RawOverride,
+    architecture: &mut RawArchitecture,
+    sources: &Sources,
+) -> Result<()> {
     for (server, networks) in &change.addresses {
         let server = find("server", server, &mut architecture.servers, sources)?;
         for (network, addresses) in networks {
             let own = find("network", network, &mut server.addresses, sources)?;
-            own.v4.clone_from(&addresses.v4);
-            own.v6.clone_from(&addresses.v6);
+            replace_addresses(addresses, (&mut own.v4, &mut own.v6));
         }
     }
     for (name, addresses) in &change.floating {
         let floating = find("floating address", name, &mut architecture.floating, sources)?;
-        floating.v4.clone_from(&addresses.v4);
-        floating.v6.clone_from(&addresses.v6);
+        replace_addresses(addresses, (&mut floating.v4, &mut floating.v6));
     }
-    nat(change, architecture, sources)
+    Ok(())
+}
+
+type Own<'a, T> = &'a mut Option<Spanned<T>>;
+
+fn replace_addresses(new: &RawAddresses, own: (Own<'_, Ipv4Addr>, Own<'_, Ipv6Addr>)) {
+    if new.v4.is_some() {
+        own.0.clone_from(&new.v4);
+    }
+    if new.v6.is_some() {
+        own.1.clone_from(&new.v6);
+    }
 }
 
 fn nat(change: &RawOverride, architecture: &mut RawArchitecture, sources: &Sources) -> Result<()> {
@@ -140,16 +166,34 @@ fn nat(change: &RawOverride, architecture: &mut RawArchitecture, sources: &Sourc
     Ok(())
 }
 
-fn replace_network(change: &RawNetworkChange, network: &mut super::raw::RawNetwork) {
-    if let Some(v4) = &change.v4 {
-        network.v4.clone_from(v4);
+fn replace_network(
+    change: &RawNetworkChange,
+    network: &mut RawNetwork,
+    sources: &Sources,
+) -> Result<()> {
+    if change.v4.is_some() {
+        network.v4.clone_from(&change.v4);
     }
-    if let Some(v6) = &change.v6 {
-        network.v6.clone_from(v6);
+    match &change.v6 {
+        None => {}
+        Some(none) if none.get_ref() == NO_IPV6 => {
+            network.v6 = None;
+            network.gateway_v6 = None;
+        }
+        Some(written) => {
+            let prefix: Prefix = written.get_ref().parse().map_err(|why: String| {
+                sources
+                    .error(written.span(), why)
+                    .hint("or write \"none\": the network has no IPv6")
+            })?;
+            network.v6 = Some(Spanned::new(written.span(), prefix));
+        }
     }
+    network.dhcp = change.dhcp.clone().or(network.dhcp.take());
     network.gateway_v4 = change.gateway_v4.clone().or(network.gateway_v4.take());
     network.gateway_v6 = change.gateway_v6.clone().or(network.gateway_v6.take());
     network.mtu = change.mtu.or(network.mtu);
+    Ok(())
 }
 
 fn find<'a, T>(

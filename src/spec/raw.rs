@@ -60,10 +60,13 @@ pub(crate) struct RawArchitecture {
 pub(crate) struct RawNetwork {
     /// The interface on every server that is attached: `eth0`.
     pub interface: Spanned<String>,
-    /// The IPv4 network.
-    pub v4: Spanned<Prefix>,
-    /// The IPv6 network.
-    pub v6: Spanned<Prefix>,
+    /// The IPv4 network; only one with `dhcp` may lack it.
+    pub v4: Option<Spanned<Prefix>>,
+    /// The IPv6 network; with none, the network has no IPv6.
+    pub v6: Option<Spanned<Prefix>>,
+    /// Whether the servers' addresses come from the network itself: IPv4 by DHCP, IPv6
+    /// by router advertisements. Nobody knows them before.
+    pub dhcp: Option<Spanned<bool>>,
     /// The IPv4 gateway, if this network leads further.
     pub gateway_v4: Option<Spanned<Ipv4Addr>>,
     /// The IPv6 gateway; a link-local address is fine.
@@ -73,7 +76,7 @@ pub(crate) struct RawNetwork {
 }
 
 /// `[servers.<name>]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawServer {
     /// The roles, in the order in which the book's diagrams name them.
@@ -88,16 +91,19 @@ pub(crate) struct RawServer {
     pub disk: Option<Spanned<RawDiskChange>>,
     /// The volume for data, on servers that have one.
     pub data: Option<Spanned<RawData>>,
+    /// Debian packages beside those of its roles.
+    #[serde(default)]
+    pub packages: Vec<Spanned<String>>,
 }
 
 /// The addresses of a server in one network.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawAddresses {
     /// IPv4.
-    pub v4: Spanned<Ipv4Addr>,
+    pub v4: Option<Spanned<Ipv4Addr>>,
     /// IPv6.
-    pub v6: Spanned<Ipv6Addr>,
+    pub v6: Option<Spanned<Ipv6Addr>>,
 }
 
 /// `[floating.<name>]`.
@@ -107,9 +113,9 @@ pub(crate) struct RawFloating {
     /// The network it lives in.
     pub network: Spanned<String>,
     /// IPv4.
-    pub v4: Spanned<Ipv4Addr>,
+    pub v4: Option<Spanned<Ipv4Addr>>,
     /// IPv6.
-    pub v6: Spanned<Ipv6Addr>,
+    pub v6: Option<Spanned<Ipv6Addr>>,
     /// Servers that may hold it, the preferred first (it is not taken back, though).
     pub holders: Vec<Spanned<String>>,
     /// What is reached through it: `web`, `database-reads`, `database-writes`.
@@ -144,7 +150,7 @@ pub(crate) struct RawDisk {
 }
 
 /// `[servers.<name>.disk]`: as `[disk]`, all optional.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawDiskChange {
     pub esp: Option<Size>,
@@ -190,71 +196,4 @@ pub(crate) struct RawTimers {
     pub check_rise: Option<u32>,
     /// Time until an attempt to reach a back-end or a database is given up.
     pub connect_ms: Option<u32>,
-}
-
-/// `site.toml`: what the user changes, all of it optional.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RawSite {
-    /// The site's name, shown by the demo site.
-    pub name: Option<String>,
-    /// The DNS name of the site.
-    pub domain: Option<String>,
-    /// IMAGE_VERSION of os-release.
-    pub version: Option<Spanned<String>>,
-    /// The Debian mirror to fetch from.
-    pub mirror: Option<String>,
-    /// `[admin]`.
-    pub admin: Option<RawAdmin>,
-    /// Instead of the architecture's.
-    pub dns: Option<Vec<IpAddr>>,
-    /// Instead of the architecture's.
-    pub ntp: Option<Vec<String>>,
-    /// Instead of the architecture's, key by key.
-    pub timers: Option<RawTimers>,
-    /// `[architectures.<name>]`: addresses instead of the book's.
-    #[serde(default)]
-    pub architectures: Named<RawOverride>,
-}
-
-/// `[admin]` of `site.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RawAdmin {
-    /// The user's name, instead of the architecture's.
-    pub user: Option<String>,
-    /// Lines as in authorized_keys.
-    #[serde(default)]
-    pub keys: Vec<Spanned<String>>,
-    /// Networks over which SSH is offered, on servers that are attached to them.
-    pub ssh: Option<Vec<Spanned<String>>>,
-}
-
-/// `[architectures.<name>]` of `site.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RawOverride {
-    /// `[architectures.<name>.networks.<network>]`: replaced key by key.
-    #[serde(default)]
-    pub networks: Named<RawNetworkChange>,
-    /// `[architectures.<name>.addresses.<server>.<network>]`.
-    #[serde(default)]
-    pub addresses: Named<Named<RawAddresses>>,
-    /// `[architectures.<name>.floating.<floating>]`.
-    #[serde(default)]
-    pub floating: Named<RawAddresses>,
-    /// Whether servers without a public address get a way out; only where the
-    /// architecture has a `[nat]`.
-    pub nat: Option<Spanned<bool>>,
-}
-
-/// As `[networks.<name>]`, all optional.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RawNetworkChange {
-    pub v4: Option<Spanned<Prefix>>,
-    pub v6: Option<Spanned<Prefix>>,
-    pub gateway_v4: Option<Spanned<Ipv4Addr>>,
-    pub gateway_v6: Option<Spanned<Ipv6Addr>>,
-    pub mtu: Option<u16>,
 }

@@ -15,9 +15,12 @@ use toml::Spanned;
 pub(crate) struct RawRole {
     /// One line that says what the role does.
     pub description: String,
+    /// Roles that a server with this one has, too.
+    #[serde(default)]
+    pub includes: Vec<Spanned<String>>,
     /// Debian packages that are asked for by name.
     #[serde(default)]
-    pub packages: Vec<String>,
+    pub packages: Vec<Spanned<String>>,
     /// Networks that a server with this role must be attached to.
     #[serde(default)]
     pub needs: Vec<String>,
@@ -68,6 +71,8 @@ pub struct Role {
     pub name: String,
     /// One line.
     pub description: String,
+    /// Roles that a server with this one has, too.
+    pub includes: Vec<String>,
     /// Debian packages that are asked for by name.
     pub packages: Vec<String>,
     /// Networks that it needs.

@@ -1,5 +1,6 @@
 //! Checks of a role by itself: its overlay exists, what it names exists.
 
+use super::overrides::unknown;
 use super::role::{From, Port, Protocol, RawRole, Role};
 use super::source::Sources;
 use super::tree::Tree;
@@ -18,6 +19,10 @@ pub(crate) struct RoleSpans {
     pub(crate) credentials: Vec<Range<usize>>,
     /// One for each link, by path.
     pub(crate) links: BTreeMap<String, Range<usize>>,
+    /// One for each package.
+    pub(crate) packages: Vec<Range<usize>>,
+    /// One for each role that it includes.
+    pub(crate) includes: Vec<Range<usize>>,
 }
 
 /// Checks `raw`, the role `name` among the roles `known`.
@@ -32,6 +37,9 @@ pub(crate) fn role(
     for path in raw.modes.keys() {
         check_mode(path, overlay.as_deref(), tree, sources)?;
     }
+    if let Some(included) = raw.includes.iter().find(|one| !known.contains(one.get_ref())) {
+        return Err(unknown("role", included, known, sources));
+    }
     for port in &raw.ports {
         check_port(port, known, sources)?;
     }
@@ -41,6 +49,8 @@ pub(crate) fn role(
     let spans = RoleSpans {
         ports: raw.ports.iter().map(Spanned::span).collect(),
         credentials: raw.credentials.iter().map(Spanned::span).collect(),
+        packages: raw.packages.iter().map(Spanned::span).collect(),
+        includes: raw.includes.iter().map(Spanned::span).collect(),
         links: raw.links.keys().map(|key| (key.get_ref().clone(), key.span())).collect(),
     };
     Ok((checked(name, raw, overlay), spans))
@@ -50,7 +60,8 @@ fn checked(name: &str, raw: RawRole, overlay: Option<String>) -> Role {
     Role {
         name: name.to_owned(),
         description: raw.description,
-        packages: raw.packages,
+        includes: raw.includes.into_iter().map(Spanned::into_inner).collect(),
+        packages: raw.packages.into_iter().map(Spanned::into_inner).collect(),
         needs: raw.needs,
         users: raw.users,
         groups: raw.groups,

@@ -26,6 +26,15 @@ pub struct TreeFile {
     pub content: Vec<u8>,
     /// Whether it is a program: executable on disk, or a script by its first line.
     pub executable: bool,
+    /// Whether it is never a template, whatever its name: the user's website.
+    pub literal: bool,
+}
+
+impl TreeFile {
+    /// For a file at `path`: the path without the ending by which it is a template.
+    pub fn template<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_suffix(".j2").filter(|_| !self.literal)
+    }
 }
 
 /// The project's files, by path with `/` below the project's folder.
@@ -92,12 +101,25 @@ impl Tree {
     pub fn insert(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         let content = content.into();
         let executable = content.starts_with(b"#!");
-        self.0.insert(path.into(), TreeFile { content, executable });
+        self.0.insert(path.into(), TreeFile { content, executable, literal: false });
+    }
+
+    /// Puts the files of `new` in the place of all that is below `folder`.
+    pub(super) fn replace_folder(&mut self, folder: &str, new: Vec<(String, TreeFile)>) {
+        let below = |path: &String| path.strip_prefix(folder).is_some_and(|p| p.starts_with('/'));
+        self.0.retain(|path, _| !below(path));
+        let placed = new.into_iter().map(|(path, file)| (format!("{folder}/{path}"), file));
+        self.0.extend(placed);
     }
 
     /// The file at `path`.
     pub fn get(&self, path: &str) -> Option<&TreeFile> {
         self.0.get(path)
+    }
+
+    /// The file at `path`, with the tree's own copy of the path.
+    pub fn entry(&self, path: &str) -> Option<(&str, &TreeFile)> {
+        self.0.get_key_value(path).map(|(path, file)| (path.as_str(), file))
     }
 
     /// All files, sorted by path.

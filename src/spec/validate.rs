@@ -1,18 +1,18 @@
 //! Checks of one architecture: names resolve, addresses fit, nothing is taken twice.
 
+use super::addresses::{self, Whose};
+use super::dhcp;
 use super::load::Surroundings;
-use super::model::{Addresses, Architecture, Endpoints, Floating, Network, Server, Target, Via};
+use super::model::{Architecture, Endpoints, Floating, Network, Server, Target, Via};
 use super::overrides::unknown;
 use super::pairs;
-use super::raw::{Named, RawArchitecture, RawFloating, RawNetwork};
+use super::raw::{Named, RawAddresses, RawArchitecture, RawFloating, RawNetwork};
 use super::settings::{self, StaticFiles};
 use super::units::Prefix;
 use super::validate_server;
 use crate::error::Result;
 use crate::names;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 use toml::Spanned;
 
 /// Turns `raw`, the architecture `name`, into its checked form.
@@ -22,7 +22,7 @@ pub(crate) fn architecture(
     around: &Surroundings<'_>,
 ) -> Result<Architecture> {
     let networks = networks(raw, around)?;
-    addresses_are_unique(raw, around)?;
+    addresses::are_unique(raw, around)?;
     let mut servers = BTreeMap::new();
     for (server_name, raw_server) in &raw.servers {
         check_name("server", server_name, around)?;
@@ -52,6 +52,7 @@ pub(crate) fn architecture(
     };
     validate_server::nothing_is_taken_twice(&architecture, around)?;
     pairs::pairs(&architecture, raw, around)?;
+    dhcp::check(&architecture, raw, around)?;
     Ok(architecture)
 }
 
@@ -77,7 +78,7 @@ fn networks(raw: &RawArchitecture, around: &Surroundings<'_>) -> Result<BTreeMap
                 format!("`{}` is the network {other} already", network.interface.get_ref());
             return Err(around.sources.error(network.interface.span(), message));
         }
-        checked.insert(name.get_ref().clone(), one_network(name.get_ref(), network, around)?);
+        checked.insert(name.get_ref().clone(), one_network(name, network, around)?);
     }
     Ok(checked)
 }
@@ -92,95 +93,40 @@ fn check_interface(interface: &Spanned<String>, around: &Surroundings<'_>) -> Re
     Err(around.sources.error(interface.span(), message).hint("use eth0 to eth9"))
 }
 
-fn one_network(name: &str, raw: &RawNetwork, around: &Surroundings<'_>) -> Result<Network> {
-    for (prefix, want_v4) in [(&raw.v4, true), (&raw.v6, false)] {
+fn one_network(
+    name: &Spanned<String>,
+    raw: &RawNetwork,
+    around: &Surroundings<'_>,
+) -> Result<Network> {
+    for (prefix, want_v4) in
+        raw.v4.iter().map(|p| (p, true)).chain(raw.v6.iter().map(|p| (p, false)))
+    {
         if prefix.get_ref().address.is_ipv4() != want_v4 {
             let message = format!("`{}` is of the other IP version", prefix.get_ref());
             return Err(around.sources.error(prefix.span(), message));
         }
     }
-    if let Some(gateway) = &raw.gateway_v4 {
-        inside(v4(gateway), gateway.span(), raw.v4.get_ref(), name, around)?;
+    let dhcp = raw.dhcp.as_ref().is_some_and(|dhcp| *dhcp.get_ref());
+    if raw.v4.is_none() && !dhcp {
+        let message = format!("the network {} has no IPv4 network", name.get_ref());
+        return Err(around
+            .sources
+            .error(name.span(), message)
+            .hint("add `v4 = \"192.168.0.0/24\"`, or `dhcp = true` if it gives addresses itself"));
     }
-    if let Some(gateway) = raw.gateway_v6.as_ref().filter(|g| !g.get_ref().is_unicast_link_local())
-    {
-        inside(v6(gateway), gateway.span(), raw.v6.get_ref(), name, around)?;
-    }
+    addresses::gateways(name.get_ref(), raw, dhcp, around)?;
+    let known =
+        |prefix: &Option<Spanned<Prefix>>| prefix.as_ref().filter(|_| !dhcp).map(|p| *p.get_ref());
     Ok(Network {
-        name: name.to_owned(),
+        name: name.get_ref().clone(),
         interface: raw.interface.get_ref().clone(),
-        v4: *raw.v4.get_ref(),
-        v6: *raw.v6.get_ref(),
+        v4: known(&raw.v4),
+        v6: known(&raw.v6),
+        dhcp,
         gateway_v4: raw.gateway_v4.as_ref().map(|gateway| *gateway.get_ref()),
         gateway_v6: raw.gateway_v6.as_ref().map(|gateway| *gateway.get_ref()),
         mtu: raw.mtu,
     })
-}
-
-fn v4(address: &Spanned<Ipv4Addr>) -> IpAddr {
-    (*address.get_ref()).into()
-}
-
-fn v6(address: &Spanned<Ipv6Addr>) -> IpAddr {
-    (*address.get_ref()).into()
-}
-
-/// That an address written at `span` is one of a network's.
-fn inside(
-    address: IpAddr,
-    span: Range<usize>,
-    prefix: &Prefix,
-    network: &str,
-    around: &Surroundings<'_>,
-) -> Result<()> {
-    if prefix.contains(address) {
-        return Ok(());
-    }
-    let message = format!("{address} is outside the network {network}");
-    Err(around.sources.error(span, message).hint(format!("{network} is {prefix}")))
-}
-
-/// The pair of addresses, both inside `network`.
-pub(crate) fn pair(
-    ours: (&Spanned<Ipv4Addr>, &Spanned<Ipv6Addr>),
-    network: &Network,
-    around: &Surroundings<'_>,
-) -> Result<Addresses> {
-    inside(v4(ours.0), ours.0.span(), &network.v4, &network.name, around)?;
-    inside(v6(ours.1), ours.1.span(), &network.v6, &network.name, around)?;
-    Ok(Addresses { v4: *ours.0.get_ref(), v6: *ours.1.get_ref() })
-}
-
-fn addresses_are_unique(raw: &RawArchitecture, around: &Surroundings<'_>) -> Result<()> {
-    let mut all: Vec<(IpAddr, Range<usize>, String)> = Vec::new();
-    for (name, network) in &raw.networks {
-        let whose = format!("{}'s gateway", name.get_ref());
-        all.extend(network.gateway_v4.iter().map(|g| (v4(g), g.span(), whose.clone())));
-        // A link-local gateway may be the same on every link.
-        let global = network.gateway_v6.iter().filter(|g| !g.get_ref().is_unicast_link_local());
-        all.extend(global.map(|g| (v6(g), g.span(), whose.clone())));
-    }
-    for (name, server) in &raw.servers {
-        for (network, pair) in &server.addresses {
-            let whose = format!("{} in the network {}", name.get_ref(), network.get_ref());
-            all.push((v4(&pair.v4), pair.v4.span(), whose.clone()));
-            all.push((v6(&pair.v6), pair.v6.span(), whose));
-        }
-    }
-    for (name, floating) in &raw.floating {
-        let whose = format!("the floating address {}", name.get_ref());
-        all.push((v4(&floating.v4), floating.v4.span(), whose.clone()));
-        all.push((v6(&floating.v6), floating.v6.span(), whose));
-    }
-    all.sort_by_key(|(_, span, _)| span.start);
-    let mut seen: BTreeMap<IpAddr, String> = BTreeMap::new();
-    for (address, span, whose) in all {
-        if let Some(other) = seen.insert(address, whose) {
-            let message = format!("{address} is taken already");
-            return Err(around.sources.error(span, message).hint(format!("it belongs to {other}")));
-        }
-    }
-    Ok(())
 }
 
 fn floating_addresses(
@@ -193,6 +139,9 @@ fn floating_addresses(
     for (name, floating) in &raw.floating {
         check_name("floating address", name, around)?;
         let network = look_up("network", &floating.network, networks, around)?;
+        if network.dhcp {
+            return Err(dhcp::moves(name.get_ref(), network, raw, around));
+        }
         for server in floating.holders.iter().chain(&floating.real_servers) {
             attached(server, network, servers, around)?;
         }
@@ -225,11 +174,14 @@ fn one_floating(
             "`holders` must name at least one; `real-servers` goes with `via = \"direct-routing\"`",
         ));
     }
+    let own = RawAddresses { v4: raw.v4.clone(), v6: raw.v6.clone() };
+    let what = format!("the floating address {}", name.get_ref());
+    let whose = Whose { what: &what, span: name.span() };
     let names = |list: &[Spanned<String>]| list.iter().map(|s| s.get_ref().clone()).collect();
     Ok(Floating {
         name: name.get_ref().clone(),
         network: network.name.clone(),
-        addresses: pair((&raw.v4, &raw.v6), network, around)?,
+        addresses: addresses::of(&own, &whose, network, around)?,
         holders: names(&raw.holders),
         purpose: raw.purpose,
         router_id: router,

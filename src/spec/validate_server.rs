@@ -1,13 +1,14 @@
 //! Checks of one server: its roles, addresses and sizes; its ports and files have one owner.
 
+use super::addresses::{self, Whose};
+use super::includes;
 use super::load::Surroundings;
 use super::model::{Architecture, Data, DataDisk, Disk, Network, Server};
 use super::raw::{RawArchitecture, RawData, RawDisk, RawServer};
 use super::role::{Bind, Port, Role};
 use super::units::Size;
-use super::validate::{look_up, pair};
+use super::validate::look_up;
 use crate::error::{Error, Result};
-use crate::names;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -24,7 +25,8 @@ pub(crate) fn server(
     let mut addresses = BTreeMap::new();
     for (network, own) in &raw.addresses {
         let network = look_up("network", network, networks, around)?;
-        addresses.insert(network.name.clone(), pair((&own.v4, &own.v6), network, around)?);
+        let whose = Whose { what: name.get_ref(), span: name.span() };
+        addresses.insert(network.name.clone(), addresses::of(own, &whose, network, around)?);
     }
     let attached: Vec<&String> = addresses.keys().collect();
     let roles = roles(raw, &attached, name.get_ref(), around)?;
@@ -34,6 +36,7 @@ pub(crate) fn server(
         image_id: format!("{architecture}-{}", name.get_ref()),
         image_version: around.site.version.clone(),
         roles,
+        packages: raw.packages.iter().map(|one| one.get_ref().clone()).collect(),
         ssh: ssh(raw, whole, networks, &attached, around)?,
         server_id: server_id(name, raw, whole, around)?,
         disk: disk(raw, whole, data.as_ref(), around)?,
@@ -50,24 +53,32 @@ fn roles(
 ) -> Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in &raw.roles {
-        let Some(role) = around.roles.get(name.get_ref()) else {
-            let known: Vec<String> = around.roles.keys().cloned().collect();
-            let message = format!("there is no role `{}`", name.get_ref());
-            let hint = names::suggest(name.get_ref(), known.iter().map(String::as_str));
-            return Err(around.sources.error(name.span(), message).hint(hint));
-        };
-        if names.contains(name.get_ref()) {
+        look_up("role", name, around.roles, around)?;
+        if raw.roles.iter().filter(|one| one.get_ref() == name.get_ref()).count() > 1 {
             let message = format!("the role `{}` stands here twice", name.get_ref());
             return Err(around.sources.error(name.span(), message));
         }
-        if let Some(lacking) = role.needs.iter().find(|need| !attached.contains(need)) {
-            let message = format!("the role `{}` needs the network {lacking}", role.name);
-            let hint = format!("give {server} an address: [servers.{server}.addresses.{lacking}]");
-            return Err(around.sources.error(name.span(), message).hint(hint));
+        let before = names.len();
+        includes::add(&mut names, name.get_ref(), around);
+        for role in names.iter().skip(before).filter_map(|name| around.roles.get(name)) {
+            needs(role, attached, (name.span(), server), around)?;
         }
-        names.push(name.get_ref().clone());
     }
     Ok(names)
+}
+
+fn needs(
+    role: &Role,
+    attached: &[&String],
+    (span, server): (Range<usize>, &str),
+    around: &Surroundings<'_>,
+) -> Result<()> {
+    let Some(lacking) = role.needs.iter().find(|need| !attached.contains(need)) else {
+        return Ok(());
+    };
+    let message = format!("the role `{}` needs the network {lacking}", role.name);
+    let hint = format!("give {server} an address: [servers.{server}.addresses.{lacking}]");
+    Err(around.sources.error(span, message).hint(hint))
 }
 
 /// A server's own list must fit; the architecture's counts as far as it is attached.
@@ -222,8 +233,8 @@ fn brought(role: &Role, around: &Surroundings<'_>) -> Vec<Brought> {
     let mut all = Vec::new();
     if let Some(overlay) = &role.overlay {
         let folder = format!("overlays/{overlay}");
-        all.extend(around.tree.below(&folder).map(|(below, _)| Brought {
-            path: format!("/{}", below.strip_suffix(".j2").unwrap_or(below)),
+        all.extend(around.tree.below(&folder).map(|(below, file)| Brought {
+            path: format!("/{}", file.template(below).unwrap_or(below)),
             source: format!("{folder}/{below}"),
             span: None,
         }));

@@ -8,26 +8,30 @@ use std::time::SystemTime;
 
 /// The steps of a build, as they are told.
 const STEPS: &str = "      Making tools: unpack 14 packages
-      Making bootloader: GRUB for BIOS and UEFI
       Making kernel: kernel and initramfs of 6.12.1-cloud-amd64
-      Making packages: install 3 packages
+      Making bootloader: GRUB for BIOS and UEFI
+      Making base: install the 3 packages that all servers have
+      Making packages: install the rest of 3 packages
       Making packages-layer: EROFS and hash tree of the packages
       Making config-layer: EROFS and hash tree of 5 configuration files
-      Making esp: FAT of 4.2 MB
-      Making state: ext4 of 4.2 MB
       Making validate: run 0 validators
+      Making state: ext4 of 4.2 MB
+      Making esp: FAT of 4.2 MB
+      Making inventory: suppliers and licences of 3 packages
       Making image: disk map of arch1-web1
-     Writing out/arch1-web1.qcow2
 ";
+const WRITING: &str = "     Writing out/arch1-web1.qcow2\n";
 const TIMES: &str = "        Took TIME  tools
-        Took TIME  bootloader
         Took TIME  kernel
+        Took TIME  bootloader
+        Took TIME  base
         Took TIME  packages
         Took TIME  packages-layer
         Took TIME  config-layer
-        Took TIME  esp
-        Took TIME  state
         Took TIME  validate
+        Took TIME  state
+        Took TIME  esp
+        Took TIME  inventory
         Took TIME  image
 ";
 const UNCHANGED: &str = "   Unchanged arch1-web1 is up to date\n";
@@ -58,12 +62,16 @@ fn the_first_build_does_all_and_the_second_nothing() {
       Locked 22 packages in imagebuild.lock
      Fetched 16 packages (3.7 MB, TIME)
 ";
-    let said = world.cli("arch1 --role web1").run();
+    // One step at a time: in the order of the plan.
+    let said = world.cli("arch1 --role web1 --jobs 1").run();
     assert_eq!((said.stdout.as_str(), said.code), (IMAGE, 0));
     // The sizes of the host's shell and C library are in it.
     let fetched = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == '.', "");
-    assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}")));
-    assert_eq!(world.list("project/out"), ["arch1-web1.json", "arch1-web1.qcow2"]);
+    assert_eq!(fetched(&said.stderr), fetched(&format!("{locking}{STEPS}{TIMES}{WRITING}")));
+    assert_eq!(
+        world.list("project/out"),
+        ["arch1-web1.cdx.json", "arch1-web1.json", "arch1-web1.qcow2"]
+    );
     assert_eq!(world.list("store/tmp"), [""; 0]);
     assert!(!said.stderr.contains(['\r', '\x1b']), "plain lines when it is no terminal");
 
@@ -83,6 +91,36 @@ fn quiet_says_results_only() {
     world.cli("arch1 --quiet").stdout(IMAGE).code(0);
     world.cli("arch1 --quiet").stdout(IMAGE).code(0);
     world.cli("arch1 -q --format raw").stdout("out/arch1-web1.raw\n").code(0);
+}
+
+#[test]
+fn every_format_holds_the_same_disk_and_is_written_once() {
+    let world = World::locked();
+    for format in ["raw", "raw.zst", "vmdk", "vhdx", "qcow2"] {
+        let line = format!("arch1 --format {format} --out images");
+        let file = format!("images/arch1-web1.{format}\n");
+        let first = world.cli(&line).run();
+        assert_eq!((first.stdout.as_str(), first.code), (file.as_str(), 0), "{}", first.text());
+        assert!(first.stderr.contains(&format!("     Writing {file}")), "{}", first.stderr);
+        let before = state(&world.path("project/images"));
+        world.cli(&line).stdout(&file).stderr(UNCHANGED).code(0);
+        assert_eq!(changes(&before, &world.path("project/images")), [""; 0].map(PathBuf::from));
+    }
+    let read =
+        |format: &str| std::fs::read(world.path(&format!("project/images/arch1-web1.{format}")));
+    let flat = read("raw").unwrap();
+    assert!(zstd::decode_all(read("raw.zst").unwrap().as_slice()).unwrap() == flat);
+    // The tables stand in each where its own specification puts the first megabyte.
+    assert_eq!(&flat[512..520], b"EFI PART");
+    let manifest: serde_json::Value =
+        serde_json::from_str(&world.read("project/images/arch1-web1.json")).unwrap();
+    let id = &manifest["identity"].as_str().unwrap()[..8];
+    let vmdk = read("vmdk").unwrap();
+    assert!(String::from_utf8_lossy(&vmdk[..4096]).contains(&format!("CID={id}\n")));
+    world
+        .cli("arch1 --format vdi")
+        .stderr("error: invalid value 'vdi' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
+        .code(2);
 }
 
 #[test]
@@ -208,7 +246,7 @@ fn an_interrupted_build_leaves_nothing_half_made() {
     // when its folder is there.
     let wait = "export PATH=/usr/bin:/bin
         me=$$
-        (while [ -z \"$(ls $IMAGEBUILD_STORE/tmp)\" ] || ! grep -q esp $HOME/said; do sleep 0.1; done; sleep 1; kill -INT $me) >/dev/null 2>&1 &
+        (while [ -z \"$(ls $IMAGEBUILD_STORE/tmp)\" ] || ! grep -q 'Making state' $HOME/said; do sleep 0.1; done; sleep 1; kill -INT $me) >/dev/null 2>&1 &
         exec 2>$HOME/said";
     let said = world.cli("arch1").mounts(wait).run();
     let stderr = world.read("said");

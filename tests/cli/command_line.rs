@@ -75,7 +75,7 @@ fn verbs_and_flags_with_slips() {
         .code(2);
     cli(home().path())
         .args("arch1 --format vhd")
-        .stderr("error: invalid value 'vhd' for '--format <FORMAT>'\n  [possible values: qcow2, raw]\n\nFor more information, try '--help'.\n")
+        .stderr("error: invalid value 'vhd' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
         .code(2);
 }
 

@@ -69,7 +69,7 @@ fn a_read_only_disk_for_images() {
     world
         .cli("arch1 --quiet")
         .mounts("mkdir out; mount -t tmpfs -o ro none out")
-        .stderr("error: cannot make a file in out: Read-only file system\nhint: name a place that can be written\n")
+        .stderr("error: cannot make a file in out: Read-only file system\nhint: images are written there: name another folder with `--out DIR`\n")
         .code(1);
 }
 
@@ -108,16 +108,34 @@ fn the_stores_disk_is_full_while_a_step_is_made() {
 }
 
 #[test]
+fn a_folder_in_the_way_of_an_image() {
+    let world = World::locked();
+    world.put("project/out/arch1-web1.vhdx/x", "");
+    world
+        .cli("arch1 --quiet --format vhdx")
+        .stderr("error: there is a folder where out/arch1-web1.vhdx would be\nhint: move it away, or name another folder with `--out DIR`\n")
+        .code(2);
+    assert_eq!(world.list("store/objects"), [""; 0], "no work is done in vain");
+}
+
+#[test]
 fn the_disk_for_images_is_full() {
     if !can_mount() {
         return;
     }
     let world = World::locked();
-    let said = twice(world.cli("arch1 --quiet --out full"), "full", "64k", ".");
-    assert_eq!(said.stdout, "exit code 1\nagain\nfull/arch1-web1.qcow2\n", "{}", said.text());
-    assert_eq!(
-        said.stderr,
-        format!("error: cannot write full/arch1-web1.qcow2: No space left on device\n{DISK_FULL}")
-    );
-    assert_eq!(said.code, 0);
+    for format in ["qcow2", "raw", "raw.zst", "vmdk", "vhdx"] {
+        // Room for what is written before the disk itself, and for a part of that.
+        let size = if format == "raw" { "16k" } else { "4k" };
+        let size = if format == "vhdx" || format == "qcow2" { "64k" } else { size };
+        let line = format!("arch1 --quiet --out full --format {format}");
+        let said = twice(world.cli(&line), "full", size, ".");
+        let file = format!("full/arch1-web1.{format}");
+        assert_eq!(said.stdout, format!("exit code 1\nagain\n{file}\n"), "{}", said.text());
+        assert_eq!(
+            said.stderr,
+            format!("error: cannot write {file}: No space left on device\n{DISK_FULL}")
+        );
+        assert_eq!(said.code, 0);
+    }
 }

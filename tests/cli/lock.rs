@@ -107,7 +107,7 @@ fn a_role_that_asks_for_what_is_not() {
     world.change("project/roles/base.toml", KERNEL, "linux-image-clout-amd64");
     world
         .cli("lock --quiet")
-        .stderr(&format!("error: the set arch1/web1: there is no package `linux-image-clout-amd64`\n  roles/base.toml asks for linux-image-clout-amd64\nhint: did you mean `{KERNEL}`? (or `linux-image-6.12.1-cloud-amd64`)\n"))
+        .stderr(&format!("error: the set arch1/web1: there is no package `linux-image-clout-amd64`\n --> roles/base.toml:2:13\n  |\n2 | packages = [\"linux-image-clout-amd64\"]\n  |             ^^^^^^^^^^^^^^^^^^^^^^^^^\nhint: did you mean `{KERNEL}`? (or `linux-image-6.12.1-cloud-amd64`)\n"))
         .code(2);
 }
 

@@ -50,7 +50,7 @@ fn a_script_that_fails_is_shown_with_its_package() {
     let lines: Vec<&str> = said.stderr.lines().collect();
     assert_eq!(
         lines[0],
-        "error: packages: the package site cannot be installed: a maintainer script or dpkg itself failed: dpkg failed with exit code 1"
+        "error: base: the package site cannot be installed: a maintainer script or dpkg itself failed: dpkg failed with exit code 1"
     );
     for line in [
         "  looking for the database",

@@ -99,9 +99,14 @@ impl World {
 
     /// Writes a file.
     pub(crate) fn put(&self, path: &str, text: &str) {
+        self.put_bytes(path, text.as_bytes());
+    }
+
+    /// Writes a file that is not text.
+    pub(crate) fn put_bytes(&self, path: &str, bytes: &[u8]) {
         let path = self.folder.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
 
     /// Reads a file.

@@ -11,6 +11,7 @@ use imagebuild::plan::step::Step;
 use imagebuild::sandbox;
 use imagebuild::spec::Spec;
 use imagebuild::store::{Key, Object, Store};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The built program.
@@ -77,9 +78,32 @@ impl Project {
 
     /// The plan of a server of arch4.
     pub(crate) fn plan(&self, server: &str) -> Plan {
-        let architecture = self.spec.architecture("arch4").unwrap();
+        self.plan_of("arch4", server)
+    }
+
+    /// The plan of a server.
+    pub(crate) fn plan_of(&self, architecture: &str, server: &str) -> Plan {
+        let architecture = self.spec.architecture(architecture).unwrap();
         let server = architecture.server(server).unwrap();
         Plan::new(&self.spec, &self.lock, architecture, server).unwrap()
+    }
+
+    /// A server for each packages tree: architecture and name. Servers whose trees are
+    /// one step are there once.
+    pub(crate) fn distinct_trees(&self) -> Vec<(String, String)> {
+        let mut trees = BTreeMap::new();
+        for architecture in self.spec.architectures.values() {
+            for server in architecture.servers.keys() {
+                let plan = self.plan_of(&architecture.name, server);
+                let packages = plan.steps.iter().find(|p| p.step.name() == "packages").unwrap();
+                trees
+                    .entry(packages.key)
+                    .or_insert_with(|| (architecture.name.clone(), server.clone()));
+            }
+        }
+        let mut servers: Vec<(String, String)> = trees.into_values().collect();
+        servers.sort();
+        servers
     }
 
     /// The result of the step of that name, made if the store lacks it.

@@ -51,13 +51,13 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Makes the tree of a server of arch4.
-    pub(crate) fn make(project: &Project, server: &str, tools: &Path) -> Reference {
+    /// Makes the tree of a server (its architecture and its name).
+    pub(crate) fn make(project: &Project, server: (&str, &str), tools: &Path) -> Reference {
         let folder = Scratch::new_in(&std::env::temp_dir());
         let tree = folder.path().join("tree");
         let repository = tree.join(REPOSITORY);
         std::fs::create_dir_all(&repository).unwrap();
-        let set = format!("arch4/{server}");
+        let set = format!("{}/{}", server.0, server.1);
         let packages = project.lock.set(&set).unwrap();
         let sysusers = fill_repository(&project.store.pool(), &repository, &packages);
         let apt = folder.path().join("apt");
@@ -122,8 +122,8 @@ fn write_configuration(apt: &Path) {
     std::fs::write(apt.join("sources.list"), source).unwrap();
 }
 
-fn ids_and_epoch(project: &Project, server: &str) -> (Ids, u64) {
-    let plan = project.plan(server);
+fn ids_and_epoch(project: &Project, server: (&str, &str)) -> (Ids, u64) {
+    let plan = project.plan_of(server.0, server.1);
     let found = plan.steps.into_iter().find_map(|planned| {
         let Step::Packages { ids, epoch, .. } = planned.step else { return None };
         Some((ids, epoch))

@@ -1,7 +1,7 @@
 //! Without a seed a machine boots and says what it lacks; the seed partition is as good
 //! as SMBIOS; a damaged one is announced.
 
-use crate::vm::ask::{Guest, boot};
+use crate::vm::ask::{Guest, boot, native};
 use crate::vm::{seed, world};
 use imagebuild::vm::Edit;
 
@@ -15,7 +15,20 @@ fn web1_without_a_seed_says_so() {
     guest.expect("ss -Hltn 'sport = :22'", "");
     guest.expect("systemctl is-active nginx.service munin-node.service", "active\nactive");
     guest.expect_in("imagebuild-check", &["skipped: SSH answers (no seed)"]);
+    makes_its_own_certificate(&mut guest);
     guest.stop();
+}
+
+/// Visitors are not turned away for want of a certificate.
+fn makes_its_own_certificate(guest: &mut Guest) {
+    let floating = "ip -4 -o address show dev eth0 | grep -q ' 172.16.0.10/32 '";
+    guest.within(native(10), floating);
+    let shown = "openssl s_client -connect 172.16.0.10:443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256";
+    guest.within(native(5), shown);
+    let own = "openssl x509 -noout -fingerprint -sha256 -in /var/lib/imagebuild/site.certificate";
+    let (shown, own) = (guest.ask(shown), guest.ask(own));
+    guest.check(shown == own, &format!("{shown} is offered, not {own}"));
+    guest.expect("stat -c '%a %U:%G' /var/lib/imagebuild/site.certificate", "600 root:root");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn answers(guest: &mut Guest) {
     guest.expect(munin, "# munin node at web1");
     guest.expect(
         "imagebuild-check",
-        "good:    the firewall is loaded\ngood:    SSH answers\ngood:    munin-node runs\ngood:    the balancer answers\ngood:    keepalived runs\ngood:    nginx serves servercheck.txt",
+        "good:    the firewall is loaded\ngood:    SSH answers\ngood:    munin-node runs\ngood:    the site has a certificate\ngood:    the balancer answers\ngood:    keepalived runs\ngood:    nginx serves servercheck.txt",
     );
 }
 

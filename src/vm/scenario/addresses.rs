@@ -24,11 +24,11 @@ pub(super) fn of_host(
             Ok((network.clone(), of_versions(own, families)))
         }
         Host::Address(address) => {
-            let has = |prefixes: [crate::spec::Prefix; 2]| {
-                prefixes.iter().any(|prefix| prefix.contains(*address))
+            let has = |network: &&crate::spec::Network| {
+                let prefixes = network.v4.into_iter().chain(network.v6);
+                prefixes.into_iter().any(|prefix| prefix.contains(*address))
             };
-            let mut networks = architecture.networks.values();
-            let network = networks.find(|network| has([network.v4, network.v6]));
+            let network = architecture.networks.values().find(has);
             let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
             let network = network.map(|network| network.name.clone()).ok_or_else(lost)?;
             Ok((network, vec![(family, *address)]))
@@ -38,8 +38,8 @@ pub(super) fn of_host(
 
 fn of_versions(own: &Addresses, families: Families) -> Vec<(Family, IpAddr)> {
     let of = |family: &Family| match family {
-        Family::V4 => (*family, own.v4.into()),
-        Family::V6 => (*family, own.v6.into()),
+        Family::V4 => own.v4.map(|address| (*family, address.into())),
+        Family::V6 => own.v6.map(|address| (*family, address.into())),
     };
-    families.each().iter().map(of).collect()
+    families.each().iter().filter_map(of).collect()
 }

@@ -128,7 +128,15 @@ pub(super) fn browsers(architecture: &Architecture, network: &str) -> Result<Vec
 
 /// Both addresses of the user with this number.
 fn at(network: &Network, number: u16) -> Result<Vec<Client>> {
-    [network.v4, network.v6]
+    let prefixes: Vec<Prefix> = network.v4.into_iter().chain(network.v6).collect();
+    if prefixes.is_empty() {
+        let message =
+            format!("the {} network has no prefix, so nobody can live there", network.name);
+        return Err(Error::input(message).hint(
+            "a network with `dhcp = true` cannot be tested: no machine here gives addresses",
+        ));
+    }
+    prefixes
         .iter()
         .map(|prefix| Client::parse(&format!("{}/{}", high(prefix, number), prefix.length)))
         .collect()

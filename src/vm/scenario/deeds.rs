@@ -145,7 +145,7 @@ impl Doer<'_, '_> {
                 .values()
                 .filter(|floating| floating.network == network && floating.is_at(&server.name));
             let all = held.map(|floating| floating.addresses).chain([*own]);
-            let all: Vec<_> = all.flat_map(|addresses| addresses.both()).collect();
+            let all: Vec<_> = all.flat_map(|addresses| addresses.all()).collect();
             rules = rules.allow(&server.name, all);
         }
         self.stage.segment(network)?.provider(Some(rules))

@@ -33,7 +33,7 @@ impl Stage<'_> {
             let answerers = segment.who_has(address, patience)?;
             Ok((address, answerers.into_iter().map(|one| one.port).collect()))
         };
-        floating.addresses.both().into_iter().map(ask).collect()
+        floating.addresses.all().map(ask).collect()
     }
 
     /// The one machine that holds both addresses of a floating one.
@@ -156,7 +156,7 @@ impl Stage<'_> {
         for floating in self.architecture.floating.values() {
             let segment = self.networks.get(&floating.network)?;
             let holder = self.holder_of(&floating.name).ok()?;
-            for address in floating.addresses.both() {
+            for address in floating.addresses.all() {
                 let sightings = segment.sightings();
                 let said = sightings.iter().rev().find_map(|one| match &one.saying {
                     Saying::Announcement(own) if *own == address => Some(one.port.clone()),

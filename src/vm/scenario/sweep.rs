@@ -6,6 +6,7 @@ use super::look::Look;
 use super::stage::Stage;
 use super::table;
 use crate::error::{Error, Result};
+use crate::spec::Prefix;
 use crate::vm::PortState;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -40,10 +41,12 @@ pub(super) fn addresses(stage: &mut Stage<'_>) -> Result<Look> {
             let interface = &network.interface;
             let machine = stage.machine(&server.name)?;
             let said = machine.succeed(&format!("ip -o address show dev {interface}"), HEALTH)?;
-            let wanted = [
-                format!(" {}/{} ", own.v4, network.v4.length),
-                format!(" {}/{} ", own.v6, network.v6.length),
-            ];
+            let one = |address: Option<IpAddr>, prefix: Option<Prefix>| {
+                Some(format!(" {}/{} ", address?, prefix?.length))
+            };
+            let v4 = one(own.v4.map(IpAddr::from), network.v4);
+            let v6 = one(own.v6.map(IpAddr::from), network.v6);
+            let wanted: Vec<String> = v4.into_iter().chain(v6).collect();
             if let Some(address) = wanted.iter().find(|address| !said.contains(*address)) {
                 let name = &server.name;
                 return Ok(Look::Not(format!("{interface} of {name} lacks{address}:\n{said}")));

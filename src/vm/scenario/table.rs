@@ -15,7 +15,7 @@ pub(super) fn open_to(
     let own = architecture.servers.values().filter_map(|server| server.addresses.get(network));
     let floating = architecture.floating.values().filter(|floating| floating.network == network);
     let all = own.copied().chain(floating.map(|floating| floating.addresses));
-    for address in all.flat_map(|addresses| addresses.both()) {
+    for address in all.flat_map(|addresses| addresses.all()) {
         table.entry(address).or_default();
     }
     for server in architecture.servers.values() {
@@ -44,7 +44,7 @@ fn is_open_to(port: &Port, server: &Server, network: &str) -> bool {
 
 /// The addresses on `network` at which the port is.
 fn places(port: &Port, architecture: &Architecture, server: &Server, network: &str) -> Vec<IpAddr> {
-    let own = || server.addresses.get(network).map(|own| own.both().to_vec()).unwrap_or_default();
+    let own = || server.addresses.get(network).map(|own| own.all().collect()).unwrap_or_default();
     match &port.bind {
         Bind::All => own(),
         Bind::Loopback => Vec::new(),
@@ -54,7 +54,7 @@ fn places(port: &Port, architecture: &Architecture, server: &Server, network: &s
         Bind::Floating(purpose) => architecture
             .floating_for(*purpose)
             .filter(|one| one.network == network && one.is_at(&server.name))
-            .flat_map(|one| one.addresses.both())
+            .flat_map(|one| one.addresses.all())
             .collect(),
     }
 }

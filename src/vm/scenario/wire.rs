@@ -13,7 +13,8 @@ pub(super) fn holds(stage: &Stage<'_>, clock: Clock, end: f64) -> Vec<Hold> {
     let mut holds = Vec::new();
     for floating in stage.architecture.floating.values() {
         let sightings = sightings(stage, floating);
-        for (version, address) in [4, 6].into_iter().zip(floating.addresses.both()) {
+        for address in floating.addresses.all() {
+            let version = if address.is_ipv4() { 4 } else { 6 };
             let claims: Vec<Claim> =
                 sightings.iter().filter_map(|one| claim(one, address, clock)).collect();
             let own = measure::holds(&floating.name, version, &claims, stage.advert(), end);
@@ -30,7 +31,7 @@ pub(super) fn moved(stage: &Stage<'_>, clock: Clock, from: f64, to: f64) -> Opti
     let mut latest: Option<f64> = None;
     for floating in stage.architecture.floating.values() {
         let sightings = sightings(stage, floating);
-        for address in floating.addresses.both() {
+        for address in floating.addresses.all() {
             let announced: Vec<(f64, &str)> = sightings
                 .iter()
                 .filter(|one| one.saying == Saying::Announcement(address))

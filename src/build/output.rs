@@ -1,0 +1,176 @@
+//! The files beside each other in the folder for images: the disk in the form asked
+//! for, its manifest, its bill of materials. Each appears whole or not at all, and
+//! what is there already is not written again.
+
+use super::{Build, disk};
+use crate::error::{Error, Result};
+use crate::fs::{self, Sha256Digest};
+use crate::image::disk::Disk;
+use crate::image::{qcow2, raw, raw_zst, vhdx, vmdk};
+use crate::plan::step::Step;
+use crate::progress;
+use crate::store::{Key, Object};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The form of the file that carries the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// QEMU's format, without its empty parts.
+    Qcow2,
+    /// The bytes of the disk, in a sparse file.
+    Raw,
+    /// The bytes of the disk, compressed with zstd.
+    #[value(name = "raw.zst")]
+    #[serde(rename = "raw.zst")]
+    RawZst,
+    /// VMware's format, stream-optimized: what importers take.
+    Vmdk,
+    /// The format of Hyper-V.
+    Vhdx,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 5] =
+        [Format::Qcow2, Format::Raw, Format::RawZst, Format::Vmdk, Format::Vhdx];
+
+    /// The end of the file's name, behind a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Qcow2 => "qcow2",
+            Format::Raw => "raw",
+            Format::RawZst => "raw.zst",
+            Format::Vmdk => "vmdk",
+            Format::Vhdx => "vhdx",
+        }
+    }
+
+    fn write(self, disk: &Disk, identity: Sha256Digest, file: &Path) -> Result<()> {
+        match self {
+            Format::Qcow2 => qcow2::write(disk, file),
+            Format::Raw => raw::write(disk, file),
+            Format::RawZst => raw_zst::write(disk, file),
+            Format::Vmdk => vmdk::write(disk, identity, file),
+            Format::Vhdx => vhdx::write(disk, identity, file),
+        }
+    }
+}
+
+/// What is remembered of a file that was written, to see that it is still that.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    identity: Sha256Digest,
+    size: u64,
+    mtime: i64,
+    mtime_ns: i64,
+    inode: u64,
+}
+
+impl Build<'_> {
+    /// Writes the image to `out/<image>.<format>`, its manifest to `out/<image>.json`
+    /// and its bill of materials to `out/<image>.cdx.json`. Says whether anything had to be written.
+    ///
+    /// # Errors
+    /// Those of the steps, and of writing; a file that was there stays whole.
+    pub fn write(&self, format: Format, out: &Path) -> Result<(PathBuf, bool)> {
+        let planned = self.last()?;
+        let Step::Image(image) = &planned.step else {
+            return Err(Error::build("the last step of a plan is not an image"));
+        };
+        let file = self.check_output(format, out)?;
+        let object = self.provide(planned.key)?;
+        let manifest: crate::image::manifest::Manifest = object.json("manifest.json")?;
+        let beside = self.beside(&object, out)?;
+        let same =
+            beside.iter().all(|(path, text)| std::fs::read(path).is_ok_and(|there| there == *text));
+        if same && self.is_current(&file, manifest.identity) {
+            return Ok((file, false));
+        }
+        let inputs = self.image_inputs(&planned.step)?;
+        let (boot, contents) = disk::assemble(image, &inputs)?;
+        let disk = Disk::assemble(&image.layout, &boot, &contents)?;
+        progress::step("Writing", file.display().to_string());
+        format.write(&disk, manifest.identity, &file)?;
+        for (path, text) in beside {
+            fs::write_atomically(&path, &text)?;
+        }
+        self.remember(&file, manifest.identity)?;
+        Ok((file, true))
+    }
+
+    /// Makes the folder `out` if it is not there, and checks that the image can be
+    /// written in it; gives the image's file.
+    ///
+    /// # Errors
+    /// When nothing can be written there, with the reason.
+    pub fn check_output(&self, format: Format, out: &Path) -> Result<PathBuf> {
+        let file = out.join(format!("{}.{}", self.plan.image, format.extension()));
+        check_writable(out, &file)?;
+        Ok(file)
+    }
+
+    /// The small files beside an image: its manifest, and its bill of materials under
+    /// the ending that CycloneDX names.
+    fn beside(&self, object: &Object, out: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
+        let at = |ending: &str| out.join(format!("{}.{ending}", self.plan.image));
+        let text = |name: &str| fs::read(&object.path(name));
+        Ok([(at("json"), text("manifest.json")?), (at("cdx.json"), text("sbom.json")?)])
+    }
+
+    fn image_inputs(&self, step: &Step) -> Result<BTreeMap<Key, Object>> {
+        step.inputs().into_iter().map(|key| Ok((key, self.provide(key)?))).collect()
+    }
+
+    /// Where the stamp of an output file is kept.
+    fn stamp_path(&self, file: &Path) -> PathBuf {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let name = Sha256Digest::of(absolute.as_os_str().as_encoded_bytes());
+        self.store.root().join("outputs").join(format!("{name}.json"))
+    }
+
+    fn is_current(&self, file: &Path, identity: Sha256Digest) -> bool {
+        let there = stamp(file, identity);
+        let noted = fs::read(&self.stamp_path(file)).ok();
+        let noted = noted.and_then(|json| serde_json::from_slice::<Stamp>(&json).ok());
+        noted.is_some() && there.ok() == noted
+    }
+
+    fn remember(&self, file: &Path, identity: Sha256Digest) -> Result<()> {
+        let path = self.stamp_path(file);
+        fs::create_dir_all(&self.store.root().join("outputs"))?;
+        let json =
+            serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
+        fs::write_atomically(&path, &json)
+    }
+}
+
+/// Makes the folder, and a file in it.
+fn check_writable(out: &Path, file: &Path) -> Result<()> {
+    let elsewhere = "images are written there: name another folder with `--out DIR`";
+    fs::create_dir_all(out).map_err(|e| e.or_hint(elsewhere))?;
+    if file.is_dir() {
+        return Err(Error::input(format!("there is a folder where {} would be", file.display()))
+            .hint("move it away, or name another folder with `--out DIR`"));
+    }
+    let tried = tempfile::tempfile_in(out).map(drop);
+    tried.map_err(|cause| {
+        let error = Error::io("make a file in", out, &cause);
+        let full = cause.kind() == std::io::ErrorKind::StorageFull;
+        if full { error } else { error.hint(elsewhere) }
+    })
+}
+
+fn stamp(file: &Path, identity: Sha256Digest) -> Result<Stamp> {
+    let metadata = file.metadata().map_err(|e| Error::io("look at", file, &e))?;
+    Ok(Stamp {
+        identity,
+        size: metadata.len(),
+        mtime: metadata.mtime(),
+        mtime_ns: metadata.mtime_nsec(),
+        inode: metadata.ino(),
+    })
+}

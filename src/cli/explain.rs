@@ -1,0 +1,45 @@
+//! `imagebuild explain`: why something would be made again, or is in an image.
+
+use super::Common;
+use super::project::{Project, servers};
+use crate::error::{Error, Result};
+use crate::explain::{file, package, steps};
+use crate::plan::server::Plan;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The architecture, such as arch4
+    architecture: String,
+    /// Only this server of it, such as web1
+    #[arg(long, value_name = "SERVER")]
+    role: Option<String>,
+    /// Why this package is in the image
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    package: Option<String>,
+    /// Where this file of the image comes from, such as /etc/hosts
+    #[arg(long, value_name = "PATH")]
+    file: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let project = Project::open(common)?;
+    let chosen = servers(&project.spec, &arguments.architecture, arguments.role.as_deref())?;
+    if chosen.len() != 1 && (arguments.package.is_some() || arguments.file.is_some()) {
+        return Err(Error::input("packages and files are those of one server")
+            .hint("name it with `--role`"));
+    }
+    for (architecture, server) in chosen {
+        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
+        let (spec, lock, store) = (&project.spec, &project.lock, &project.store);
+        let text = if let Some(name) = &arguments.package {
+            package::to_text(spec, lock, architecture, server, name)?
+        } else if let Some(path) = &arguments.file {
+            file::to_text(spec, store, (architecture, server), &plan, path)?
+        } else {
+            steps::to_text(&plan, &steps::fates(store, project.folder(), &plan)?)
+        };
+        print!("{text}");
+    }
+    Ok(())
+}

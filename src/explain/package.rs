@@ -1,0 +1,59 @@
+//! Why a package is in an image: the chain of dependencies from a role to it.
+
+use crate::error::{Error, Result};
+use crate::lock::{ESSENTIAL, Lock};
+use crate::names;
+use crate::plan::server::set_name;
+use crate::spec::{Architecture, Server, Spec};
+
+/// The chain as a text for people.
+///
+/// # Errors
+/// When the image does not hold the package, with the nearest names.
+pub fn to_text(
+    spec: &Spec,
+    lock: &Lock,
+    architecture: &Architecture,
+    server: &Server,
+    package: &str,
+) -> Result<String> {
+    let set = set_name(architecture, server);
+    let image = &server.image_id;
+    let missing = || {
+        let known = lock.sets.get(&set).map_or(&[][..], |set| &set.packages);
+        let near = names::nearest(package, known.iter().map(String::as_str));
+        let error = Error::input(format!("the image {image} does not hold the package {package}"));
+        match near.first() {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!(
+                "`imagebuild plan {} --role {} --json` lists all",
+                architecture.name, server.name
+            )),
+        }
+    };
+    let way = lock.why(&set, package).ok_or_else(missing)?;
+    let version = |name: &str| lock.packages.get(name).map_or("", |found| found.version.as_str());
+    let mut text = format!("{package} {} is in {image}:\n", version(package));
+    match way.first().map(String::as_str) {
+        Some(ESSENTIAL) => text += "  it is essential, or an essential package needs it\n",
+        Some(first) => {
+            for role in
+                spec.roles_of(server).filter(|role| role.packages.iter().any(|p| p == first))
+            {
+                text += &format!("  roles/{}.toml asks for {first}\n", role.name);
+            }
+        }
+        None => {}
+    }
+    for pair in way.windows(2).filter(|pair| pair[0] != ESSENTIAL) {
+        text += &format!("  {} {} depends on {}\n", pair[0], version(&pair[0]), pair[1]);
+    }
+    let inside = lock.set(&set).unwrap_or_default();
+    let needs =
+        |other: &&&crate::lock::LockedPackage| other.depends.iter().any(|name| name == package);
+    let all: Vec<&str> = inside.iter().filter(needs).map(|other| other.name.as_str()).collect();
+    if all.len() > 1 {
+        text += &format!("all that depend on it: {}\n", all.join(", "));
+    }
+    Ok(text)
+}

@@ -1,0 +1,82 @@
+//! What a build read, noted when it has ended well, so that a later one can say what
+//! is different now.
+//!
+//! One file a project and image in the store's `builds/`: the plan as JSON. Large files
+//! of the configuration stand in it by their digest.
+
+use crate::error::{Error, Result};
+use crate::fs::{self, Sha256Digest};
+use crate::plan::server::Plan;
+use crate::store::Store;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Texts of more bytes are noted by their digest.
+const LARGE: usize = 64 << 10;
+
+/// Notes that `plan`, of the project in `folder`, was carried out.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn remember(store: &Store, folder: &Path, plan: &Plan) -> Result<()> {
+    let path = path(store, folder, &plan.image);
+    let Some(last) = plan.steps.last() else { return Ok(()) };
+    let head = format!("{{\"last\":\"{}\"", last.key);
+    // Nothing changed: the usual case, and a plan has hundreds of kilobytes.
+    if starts_with(&path, head.as_bytes()) {
+        return Ok(());
+    }
+    let json = serde_json::to_string(&steps(plan)?).map_err(|e| Error::build(e.to_string()))?;
+    fs::create_dir_all(&store.root().join("builds"))?;
+    fs::write_atomically(&path, format!("{head},\"steps\":{json}}}").as_bytes())
+}
+
+/// The steps of the last build of this image, as [`steps`] gives them; nothing if there
+/// was none, or its note cannot be read any more.
+pub fn last(store: &Store, folder: &Path, image: &str) -> Option<Vec<Value>> {
+    let bytes = std::fs::read(path(store, folder, image)).ok()?;
+    let mut record: Value = serde_json::from_slice(&bytes).ok()?;
+    match record["steps"].take() {
+        Value::Array(steps) => Some(steps),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// The steps of a plan as JSON: `{"key": ..., "step": {<name>: {...}}}`.
+///
+/// # Errors
+/// Never in practice: every step has a JSON form.
+pub fn steps(plan: &Plan) -> Result<Vec<Value>> {
+    let step = |planned| {
+        let mut value = serde_json::to_value(planned).map_err(|e| Error::build(e.to_string()))?;
+        shorten(&mut value);
+        Ok(value)
+    };
+    plan.steps.iter().map(step).collect()
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > LARGE => {
+            *value = json!({ "sha256": Sha256Digest::of(&*text).to_string(), "size": text.len() });
+        }
+        Value::Array(members) => members.iter_mut().for_each(shorten),
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn path(store: &Store, folder: &Path, image: &str) -> PathBuf {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = Sha256Digest::of(folder.as_os_str().as_encoded_bytes()).to_string();
+    store.root().join("builds").join(format!("{image}-{}.json", &name[..16]))
+}
+
+fn starts_with(path: &Path, head: &[u8]) -> bool {
+    use std::io::Read;
+    let mut start = vec![0; head.len()];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+        && start == head
+}

@@ -1,0 +1,197 @@
+//! What the site says about itself, checked: names, keys, archives beside Debian's.
+
+use super::raw_site::{RawSite, RawSource};
+use super::source::Sources;
+use super::tree::Tree;
+use crate::error::{Place, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+/// Ids of archives that mean something already.
+const TAKEN: [&str; 4] = ["debian", "debian-security", "built-in", "local"];
+
+/// The user's own facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Site {
+    /// Shown by the demo site.
+    pub name: String,
+    /// The site's DNS names; the first is the one that certificates are made for.
+    pub domains: Vec<String>,
+    /// The folder below the site's that visitors see; all of it, if empty.
+    pub web_root: String,
+    /// IMAGE_VERSION of every image.
+    pub version: String,
+    /// The Debian mirror to fetch from.
+    pub mirror: Option<String>,
+    /// Archives beside Debian's, by name.
+    pub sources: BTreeMap<String, AptSource>,
+    /// Lines as in authorized_keys.
+    pub admin_keys: Vec<String>,
+}
+
+/// An archive beside Debian's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AptSource {
+    /// The archive's root: below it are `dists/` and `pool/`.
+    pub url: String,
+    /// The suite, or its code name.
+    pub suite: String,
+    /// Parts of the suite.
+    pub components: Vec<String>,
+    /// The file with the OpenPGP key that signs it, below the project.
+    pub key: String,
+    /// Where it is written.
+    #[serde(skip)]
+    pub place: Option<Place>,
+}
+
+/// What the site says about itself.
+pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site> {
+    if let Some(name) = &raw.name {
+        check_name(name, sources)?;
+    }
+    if let Some(version) = &raw.version {
+        check_version(version, sources)?;
+    }
+    raw.domains.iter().try_for_each(|domain| check_domain(domain, sources))?;
+    let keys = raw.admin.as_ref().map_or(&[][..], |admin| &admin.keys);
+    for key in keys {
+        check_key(key, sources)?;
+    }
+    let mut archives = BTreeMap::new();
+    for (name, source) in &raw.sources {
+        archives.insert(name.get_ref().clone(), apt_source(name, source, tree, sources)?);
+    }
+    if let Some(mirror) = &raw.mirror {
+        check_url(mirror, sources)?;
+    }
+    if let Some(web_root) = &raw.web_root {
+        check_path_part(web_root, "folder below the site", sources)?;
+    }
+    let web_root = raw.web_root.as_ref().map(|folder| folder.get_ref().clone());
+    Ok(Site {
+        web_root: web_root.unwrap_or_default(),
+        name: raw.name.as_ref().map_or("Demo site".to_owned(), |name| name.get_ref().clone()),
+        domains: raw.domains.iter().map(|domain| domain.get_ref().clone()).collect(),
+        version: raw.version.as_ref().map_or("1".to_owned(), |version| version.get_ref().clone()),
+        mirror: raw.mirror.as_ref().map(|mirror| mirror.get_ref().clone()),
+        sources: archives,
+        admin_keys: keys.iter().map(|key| key.get_ref().trim().to_owned()).collect(),
+    })
+}
+
+/// It stands between quotes in an INI file, where these mean something.
+fn check_name(name: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let special = |c: char| c.is_control() || "\"\\$".contains(c);
+    let Some(bad) = name.get_ref().chars().find(|c| special(*c)) else { return Ok(()) };
+    Err(sources
+        .error(name.span(), format!("the site's name has the character {bad:?}"))
+        .hint("use typographic quotes; `\\`, `$` and control characters have no place in it"))
+}
+
+/// os-release(5): lower-case letters, digits, `.`, `_`, `-`.
+fn check_version(version: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    if !version.get_ref().is_empty() && version.get_ref().chars().all(plain) {
+        return Ok(());
+    }
+    Err(sources
+        .error(version.span(), "a version has lower-case letters, digits, `.`, `_` and `-` only")
+        .hint("a date or a number is usual: `2026-11-24`, `1.2`"))
+}
+
+/// It goes into certificates and nginx's configuration.
+fn check_domain(domain: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |label: &str| {
+        let edge = label.starts_with('-') || label.ends_with('-');
+        !label.is_empty() && label.len() <= 63 && label.chars().all(plain) && !edge
+    };
+    let name = domain.get_ref();
+    if name.len() <= 253 && name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(sources
+        .error(domain.span(), format!("`{name}` is not a DNS name"))
+        .hint("write it in lower case, without `https://` and `/`: `www.example.org`; other letters as `xn--...`"))
+}
+
+fn check_key(key: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let words: Vec<&str> = key.get_ref().split_whitespace().collect();
+    let a_key = |word: &&str| word.starts_with("AAAA") && word.len() > 40;
+    if words.iter().any(a_key) && !key.get_ref().contains('\n') {
+        return Ok(());
+    }
+    Err(sources
+        .error(key.span(), "this is not a public SSH key")
+        .hint("paste the line of ~/.ssh/id_ed25519.pub: `ssh-ed25519 AAAA... you@host`"))
+}
+
+fn apt_source(
+    name: &Spanned<String>,
+    raw: &RawSource,
+    tree: &Tree,
+    sources: &Sources,
+) -> Result<AptSource> {
+    check_archive_id(name, sources)?;
+    let main = || vec!["main".to_owned()];
+    let components = raw.components.as_ref();
+    for (text, what) in std::iter::once((&raw.suite, "suite"))
+        .chain(components.into_iter().flatten().map(|one| (one, "component")))
+    {
+        check_path_part(text, what, sources)?;
+    }
+    check_url(&raw.url, sources)?;
+    if tree.get(raw.key.get_ref()).is_none() {
+        let message = format!("there is no file {}", raw.key.get_ref());
+        return Err(sources.error(raw.key.span(), message).hint(
+            "save the OpenPGP key that signs the archive (`gpg --export --armor KEY`) beside site.toml, and name the file here",
+        ));
+    }
+    Ok(AptSource {
+        url: raw.url.get_ref().trim_end_matches('/').to_owned(),
+        suite: raw.suite.get_ref().clone(),
+        components: components
+            .map_or_else(main, |list| list.iter().map(|one| one.get_ref().clone()).collect()),
+        key: raw.key.get_ref().clone(),
+        place: sources.place(&name.span()),
+    })
+}
+
+fn check_url(url: &Spanned<String>, sources: &Sources) -> Result<()> {
+    if ["http://", "https://", "file:///"].iter().any(|scheme| url.get_ref().starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(sources
+        .error(url.span(), format!("`{}` is not an archive's URL", url.get_ref()))
+        .hint("it begins with http://, https:// or file:///, and `dists/` is below it"))
+}
+
+fn check_archive_id(name: &Spanned<String>, sources: &Sources) -> Result<()> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let id = name.get_ref();
+    if TAKEN.contains(&id.as_str()) {
+        let message = format!("the archive id `{id}` is taken");
+        return Err(sources.error(name.span(), message).hint("give your source another name"));
+    }
+    if !id.is_empty() && id.chars().all(plain) {
+        return Ok(());
+    }
+    Err(sources
+        .error(name.span(), format!("`{id}` is not a name for a source"))
+        .hint("use a-z, 0-9 and `-`: it stands in imagebuild.lock"))
+}
+
+/// It becomes a part of paths below the archive's root.
+fn check_path_part(text: &Spanned<String>, what: &str, sources: &Sources) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
+    let parts =
+        |text: &str| text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if text.get_ref().chars().all(plain) && parts(text.get_ref()) {
+        return Ok(());
+    }
+    Err(sources
+        .error(text.span(), format!("`{}` is not a {what}", text.get_ref()))
+        .hint("use letters, digits, `-`, `.`, `_`, and `/` between parts"))
+}
