@@ -20,6 +20,7 @@ pub mod plan;
 pub mod progress;
 pub mod rootfs;
 pub mod sandbox;
+pub mod scenario;
 pub mod seed;
 pub mod spec;
 pub mod store;

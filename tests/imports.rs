@@ -11,7 +11,7 @@ const ORDER: [&[&str]; 14] = [
     &["sandbox"],
     &["store"],
     &["spec"],
-    &["graph", "lock"],
+    &["graph", "lock", "scenario"],
     &["plan"],
     &["rootfs"],
     &["image"],

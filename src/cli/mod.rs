@@ -10,6 +10,7 @@ mod lock;
 mod plan;
 mod project;
 mod seed;
+mod test;
 mod verify;
 
 use crate::error::Result;
@@ -29,6 +30,7 @@ Examples:
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
   imagebuild verify arch4             build twice, differently, and compare every byte
   imagebuild seed arch4               make the servers' secrets and their seeds
+  imagebuild test arch4               boot them together and let things fail
   imagebuild lock --update            move to the archive's newest packages
 
 Results (paths of images, plans) go to standard output, all else to standard error.
@@ -76,6 +78,8 @@ enum Verb {
     Verify(verify::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
+    /// Boot an architecture's images together and tell them scenarios: what fails, what holds
+    Test(test::Arguments),
 }
 
 /// Options of every verb.
@@ -172,6 +176,7 @@ impl Cli {
             }
             Some(Verb::Verify(arguments)) => verify::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
+            Some(Verb::Test(arguments)) => test::run(&arguments, &self.common),
         }
     }
 }

@@ -4,9 +4,11 @@
 //! They never go near an image: images are uploaded to strangers' storage.
 
 mod file;
+mod fresh;
 mod make;
 mod partition;
 
 pub use file::Secrets;
+pub use fresh::fresh;
 pub use make::{Maker, Shown};
 pub use partition::{parse, write};

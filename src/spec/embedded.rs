@@ -9,7 +9,7 @@ macro_rules! embed {
     };
 }
 
-/// Path and content of every file of `roles/`, `images/` and `overlays/`.
+/// Path and content of every file of `roles/`, `images/`, `overlays/` and `vm-tests/`.
 pub(super) const FILES: &[(&str, &[u8])] = embed![
     "images/arch1.toml",
     "images/arch2.toml",
@@ -137,4 +137,18 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "roles/replication.toml",
     "roles/static-web.toml",
     "roles/web.toml",
+    "vm-tests/all/as-shipped.toml",
+    "vm-tests/all/nothing-beyond-the-table.toml",
+    "vm-tests/arch4/balancer-gone.toml",
+    "vm-tests/arch4/balancer-hangs.toml",
+    "vm-tests/arch4/balancer-killed.toml",
+    "vm-tests/arch4/database-lost.toml",
+    "vm-tests/arch4/private-interface-fails.toml",
+    "vm-tests/arch4/public-interface-fails.toml",
+    "vm-tests/arch4/servercheck-changed.toml",
+    "vm-tests/arch4/servercheck-deleted.toml",
+    "vm-tests/arch4/web-and-balancer-die.toml",
+    "vm-tests/arch4/web-software-dies.toml",
+    "vm-tests/arch4/web-software-killed.toml",
+    "vm-tests/arch4/whole-server-lost.toml",
 ];

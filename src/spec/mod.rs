@@ -19,7 +19,7 @@ mod role;
 mod role_checks;
 mod settings;
 mod site;
-mod source;
+pub(crate) mod source;
 mod tree;
 mod units;
 mod validate;

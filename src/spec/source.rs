@@ -78,5 +78,9 @@ fn explain(message: &str) -> (String, Option<String>) {
     if let Some(key) = message.strip_prefix("missing field ") {
         return (format!("the key {key} is missing"), Some(format!("add {key} to this table")));
     }
+    if message.starts_with("wanted exactly 1 element") {
+        let ours = "this table says one thing by the name of its one key, and has not one key";
+        return (ours.to_owned(), Some("write one table for each: `{ ... }, { ... }`".to_owned()));
+    }
     (message.to_owned(), None)
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The folders of a project that belong to the spec.
-const FOLDERS: [&str; 3] = ["roles", "images", OVERLAYS];
+/// The folders of a project that belong to the spec; of `vm-tests` it says who is tested.
+const FOLDERS: [&str; 4] = ["roles", "images", "vm-tests", OVERLAYS];
 /// The one of them in which every file counts; the others hold TOML.
 const OVERLAYS: &str = "overlays";
 /// The file by which a whole project is told from one that only adds to the built-in one.

@@ -20,6 +20,8 @@ mod machine;
 mod net;
 mod power;
 mod qmp;
+pub mod report;
+pub mod scenario;
 mod shell;
 mod snapshot;
 mod users;

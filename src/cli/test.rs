@@ -1,0 +1,181 @@
+//! `imagebuild test arch4`: boots the images and tells them scenarios.
+
+use super::Common;
+use super::project::{Project, servers};
+use crate::build::{Build, Format};
+use crate::error::{Error, Kind, Result};
+use crate::fs;
+use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
+use crate::progress;
+use crate::scenario::{Scenario, Url};
+use crate::spec::{Architecture, Bind, Purpose, Server, Spec};
+use crate::vm::scenario::outcome::{Run, Verdict};
+use crate::vm::scenario::{Programme, Props, Stage};
+use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The architecture, such as arch4
+    architecture: String,
+    /// Only this scenario: a file of your own, or the name of
+    /// a built-in one; may be given again
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    scenario: Vec<PathBuf>,
+    /// Leave out the runs that take a mechanism away and
+    /// must fail
+    #[arg(long, verbatim_doc_comment)]
+    no_masks: bool,
+    /// No scenarios: the machines stay up, and you do to
+    /// them what you like at a prompt, with your browser
+    /// looking at the website
+    #[arg(long, conflicts_with_all = ["scenario", "report", "junit", "json"], verbatim_doc_comment)]
+    interactive: bool,
+    /// Stretch the guests' timers and all bounds so many
+    /// times [default: measured]
+    #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100), verbatim_doc_comment)]
+    stretch: Option<u32>,
+    /// Write what happened for people: one HTML page
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write results for CI: JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write all that was measured: JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Folder for images, and in it for consoles and captures
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
+    let mut project = Project::open(common)?;
+    let spec = project.spec.clone();
+    if arguments.architecture == "all" {
+        return Err(Error::input("machines of one architecture are tested, not of `all`")
+            .hint("name it: `imagebuild test arch4`"));
+    }
+    let architecture = spec.architecture(&arguments.architecture)?;
+    // Whatever is wrong in a scenario is told before minutes go into images.
+    let scenarios = scenarios(arguments, &project, architecture)?;
+    let props = props(arguments, &mut project, architecture)?;
+    if arguments.interactive {
+        return interactive(&spec, architecture, props);
+    }
+    let programme =
+        Programme { spec: &spec, architecture, scenarios: &scenarios, masks: !arguments.no_masks };
+    let run = programme.run(props)?;
+    write_reports(arguments, &project, architecture, &run)?;
+    verdict(&run)
+}
+
+/// The machines, a prompt, and a way in for the browser where there is a website.
+fn interactive(spec: &Spec, architecture: &Architecture, props: Props) -> Result<()> {
+    let mut stage = Stage::set_up(spec, architecture, props)?;
+    match website(spec, architecture) {
+        Some(url) => stage.with_forward(&url, Stage::converse)?,
+        None => stage.converse()?,
+    }
+    stage.strike()
+}
+
+/// Where the website is: at a floating address, else at the server that offers it.
+fn website(spec: &Spec, architecture: &Architecture) -> Option<Url> {
+    let floating = architecture.floating_for(Purpose::Web).next();
+    let of_floating = floating.map(|floating| format!("http://{}/", floating.name));
+    let offers = |server: &&Server| {
+        let mut ports = spec.roles_of(server).flat_map(|role| &role.ports);
+        let on_public = Bind::Network("public".to_owned());
+        ports.any(|port| port.number == 80 && port.bind == on_public && port.applies(architecture))
+    };
+    let own = || architecture.servers.values().find(offers);
+    let text =
+        of_floating.or_else(|| own().map(|server| format!("http://{}.public/", server.name)));
+    text.and_then(|text| text.parse().ok())
+}
+
+fn scenarios(
+    arguments: &Arguments,
+    project: &Project,
+    architecture: &Architecture,
+) -> Result<Vec<Scenario>> {
+    let tree = &project.spec.tree;
+    if arguments.scenario.is_empty() {
+        return Scenario::of_architecture(tree, architecture);
+    }
+    let named = arguments.scenario.iter();
+    named.map(|name| Scenario::named(name, tree, architecture)).collect()
+}
+
+/// Builds the images, as `imagebuild arch4` does, and has QEMU ready.
+fn props(
+    arguments: &Arguments,
+    project: &mut Project,
+    architecture: &Architecture,
+) -> Result<Props> {
+    let spec = project.spec.clone();
+    let chosen = servers(&spec, &architecture.name, None)?;
+    let mut sets = Project::sets(&chosen);
+    sets.extend([TOOLS.to_owned(), VM_TOOLS.to_owned()]);
+    project.fetch(&sets)?;
+    let mut images = BTreeMap::new();
+    for (architecture, server) in chosen {
+        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
+        let (file, _) = Build::new(&project.store, &plan).write(Format::Qcow2, &arguments.out)?;
+        images.insert(server.name.clone(), file);
+    }
+    let plan = Plan::of_tools(&project.lock, TOOLS)?;
+    let tools = Build::new(&project.store, &plan).provide(plan.steps[0].key)?.path("tree");
+    let emulator = Emulator::provide(&project.store, &project.lock)?;
+    if let Some(image) = images.values().next() {
+        let config = MachineConfig::new("kvm-probe", DiskConfig::of_image(image));
+        probe_kvm(&emulator, &project.store, &config)?;
+    }
+    let logs = arguments.out.join("test").join(&architecture.name);
+    Ok(Props { emulator, images, tools, logs, stretch: arguments.stretch })
+}
+
+fn write_reports(
+    arguments: &Arguments,
+    project: &Project,
+    architecture: &Architecture,
+    run: &Run,
+) -> Result<()> {
+    let page = || Ok(report::page(&project.spec, architecture, run));
+    let junit = || Ok(report::junit(run));
+    let json = || report::json(run);
+    write(arguments.report.as_ref(), page)?;
+    write(arguments.junit.as_ref(), junit)?;
+    write(arguments.json.as_ref(), json)
+}
+
+fn write(path: Option<&PathBuf>, text: impl FnOnce() -> Result<String>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    fs::write_atomically(path, text()?.as_bytes())?;
+    progress::step("Wrote", path.display().to_string());
+    println!("{}", path.display());
+    Ok(())
+}
+
+/// The exit code: a broken harness says nothing about the images, so it comes first.
+fn verdict(run: &Run) -> Result<()> {
+    let (failed, broke) = (run.count(Verdict::Failed), run.count(Verdict::Broke));
+    let all = run.outcomes.len();
+    let names = |verdict: Verdict| {
+        let own = run.outcomes.iter().filter(|one| one.verdict == verdict);
+        own.map(|one| one.full_name()).collect::<Vec<_>>().join("\n")
+    };
+    if broke > 0 {
+        return Err(Error::new(Kind::Build, format!("the harness broke in {broke} of {all} runs"))
+            .detail(names(Verdict::Broke)));
+    }
+    if failed > 0 {
+        let what = format!("{failed} of {all} runs did not go as they must");
+        return Err(Error::check(what).detail(names(Verdict::Failed)));
+    }
+    progress::step("Passed", format!("{all} runs went as they must"));
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! A scenario's file: keys and types as written, then checked as a whole.
+
+use super::Name;
+use super::action::Action;
+use super::cast::Part;
+use super::check::Checker;
+use super::expectation::Expectation;
+use super::promises::Promises;
+use super::url::Url;
+use super::values::{Families, Method, Rate, Seconds, some_text};
+use crate::error::{Place, Result};
+use crate::spec::Architecture;
+use crate::spec::source::Sources;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use toml::Spanned;
+
+/// The file, before anything but its form is checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawScenario {
+    /// One line that says what happens.
+    #[serde(deserialize_with = "some_text")]
+    title: String,
+    /// The number of the promise in docs/promises.md that is put to the test.
+    pub(super) promise: Option<Name>,
+    /// More about it, in sentences.
+    #[serde(default)]
+    about: String,
+    /// `[cast]`: names for machines that are found when the story starts.
+    #[serde(default)]
+    pub(super) cast: BTreeMap<Name, Part>,
+    /// `[loads.<name>]`: web users.
+    #[serde(default)]
+    pub(super) loads: BTreeMap<Name, Load>,
+    /// `[[steps]]`, one after the other.
+    pub(super) steps: Vec<Spanned<RawStep>>,
+    /// `[mask]`: how to take away what the promise rests on.
+    pub(super) mask: Option<Mask>,
+}
+
+/// One of `[[steps]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawStep {
+    /// What happens, in words: shown while it runs, and on every time line.
+    #[serde(deserialize_with = "some_text")]
+    pub(super) say: String,
+    /// Deeds, one after the other.
+    #[serde(default, rename = "do")]
+    pub(super) deeds: Vec<Spanned<Action>>,
+    /// What must then hold, one after the other.
+    #[serde(default)]
+    pub(super) expect: Vec<Spanned<Expectation>>,
+}
+
+/// Web users who ask for the same thing again and again.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Load {
+    /// What they ask for.
+    pub url: Spanned<Url>,
+    /// Over which IP versions, in turn; both, if nothing is said.
+    #[serde(default)]
+    pub over: Families,
+    /// How many requests a second all of them send.
+    pub per_second: Rate,
+    /// How long each waits for its answer.
+    pub deadline: Seconds,
+    /// GET, if nothing is said.
+    #[serde(default)]
+    pub method: Method,
+    /// What a POST sends.
+    #[serde(default)]
+    pub body: String,
+    /// Words that are in the body of a good answer.
+    pub good: Option<String>,
+}
+
+/// How the mechanism is taken away; a run with it must fail.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mask {
+    /// What is taken away, in words.
+    #[serde(deserialize_with = "some_text")]
+    pub say: String,
+    /// Done before the first step.
+    #[serde(rename = "do")]
+    pub deeds: Vec<Spanned<Action>>,
+}
+
+/// A deed, and where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Act {
+    /// What is done.
+    pub action: Action,
+    /// Where that is written.
+    pub place: Option<Place>,
+}
+
+/// An expectation, and where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expect {
+    /// What must hold.
+    pub expectation: Expectation,
+    /// Where that is written.
+    pub place: Option<Place>,
+}
+
+/// One step of a story.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What happens, in words.
+    pub say: String,
+    /// Deeds, one after the other.
+    pub deeds: Vec<Act>,
+    /// What must then hold, one after the other.
+    pub expectations: Vec<Expect>,
+}
+
+/// A story that fits its architecture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// The file's name without its ending: `whole-server-lost`.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// The promise that it tests.
+    pub promise: Option<String>,
+    /// Sentences.
+    pub about: String,
+    /// By name.
+    pub cast: BTreeMap<String, Part>,
+    /// By name.
+    pub loads: BTreeMap<String, Load>,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// What is taken away, in words, and the deeds.
+    pub mask: Option<(String, Vec<Act>)>,
+}
+
+impl Scenario {
+    /// Reads the file `path` with this content for `architecture`.
+    ///
+    /// # Errors
+    /// With file, line and column of the first thing that is wrong.
+    pub fn read(
+        path: &str,
+        content: &[u8],
+        architecture: &Architecture,
+        promises: &Promises,
+    ) -> Result<Scenario> {
+        let mut sources = Sources::default();
+        let raw: RawScenario = sources.parse(path, content)?;
+        Checker { sources: &sources, architecture, promises, raw: &raw }.check()?;
+        let stem = Path::new(path).file_stem().unwrap_or_default();
+        Ok(finished(stem.to_string_lossy().into_owned(), raw, &sources))
+    }
+}
+
+/// The scenario, once all is checked: names without spans, deeds with their places.
+fn finished(name: String, raw: RawScenario, sources: &Sources) -> Scenario {
+    let act = |one: Spanned<Action>| {
+        let place = sources.place(&one.span());
+        Act { action: one.into_inner(), place }
+    };
+    let expect = |one: Spanned<Expectation>| {
+        let place = sources.place(&one.span());
+        Expect { expectation: one.into_inner(), place }
+    };
+    let step = |step: Spanned<RawStep>| {
+        let RawStep { say, deeds, expect: expected } = step.into_inner();
+        Step {
+            say,
+            deeds: deeds.into_iter().map(act).collect(),
+            expectations: expected.into_iter().map(expect).collect(),
+        }
+    };
+    Scenario {
+        name,
+        title: raw.title,
+        promise: raw.promise.map(Spanned::into_inner),
+        about: raw.about.trim().to_owned(),
+        cast: raw.cast.into_iter().map(|(name, part)| (name.into_inner(), part)).collect(),
+        loads: raw.loads.into_iter().map(|(name, load)| (name.into_inner(), load)).collect(),
+        mask: raw.mask.map(|mask| (mask.say, mask.deeds.into_iter().map(act).collect())),
+        steps: raw.steps.into_iter().map(step).collect(),
+    }
+}

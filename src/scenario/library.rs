@@ -1,0 +1,56 @@
+//! The scenarios of a project: those of an architecture, and those that every
+//! architecture must pass.
+
+use super::file::Scenario;
+use super::promises::Promises;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::names;
+use crate::spec::{Architecture, Tree};
+use std::path::Path;
+
+/// Folder of the scenarios; each architecture has one in it.
+const FOLDER: &str = "vm-tests";
+/// Scenarios here belong to every architecture.
+const ALL: &str = "all";
+
+impl Scenario {
+    /// The scenarios of `architecture`, those of every architecture first, sorted by name.
+    ///
+    /// # Errors
+    /// With the place of the first thing that is wrong in any of them.
+    pub fn of_architecture(tree: &Tree, architecture: &Architecture) -> Result<Vec<Scenario>> {
+        let promises = Promises::built_in();
+        let mut scenarios = Vec::new();
+        for folder in [ALL, &architecture.name] {
+            let folder = format!("{FOLDER}/{folder}");
+            for (file, content) in tree.below(&folder) {
+                let path = format!("{folder}/{file}");
+                let bytes = &content.content;
+                scenarios.push(Scenario::read(&path, bytes, architecture, &promises)?);
+            }
+        }
+        Ok(scenarios)
+    }
+
+    /// The scenario that a command line names: a file, or the name of one of the
+    /// architecture's own.
+    ///
+    /// # Errors
+    /// When there is no such file, or something in it is wrong.
+    pub fn named(name: &Path, tree: &Tree, architecture: &Architecture) -> Result<Scenario> {
+        if name.is_file() {
+            let content = fs::read(name)?;
+            let path = name.to_string_lossy();
+            return Scenario::read(&path, &content, architecture, &Promises::built_in());
+        }
+        let all = Scenario::of_architecture(tree, architecture)?;
+        let wanted = name.to_string_lossy();
+        let known: Vec<String> = all.iter().map(|scenario| scenario.name.clone()).collect();
+        all.into_iter().find(|scenario| scenario.name == wanted).ok_or_else(|| {
+            let of = &architecture.name;
+            Error::input(format!("{wanted} is neither a file nor a scenario of {of}"))
+                .hint(names::suggest(&wanted, known.iter().map(String::as_str)))
+        })
+    }
+}

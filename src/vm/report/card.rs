@@ -1,0 +1,112 @@
+//! One scenario on the page: what was promised, the time line, the steps, what failed.
+
+use super::escape;
+use super::page::number;
+use super::timeline;
+use crate::spec::Architecture;
+use crate::vm::scenario::outcome::{Felt, Outcome, StepOutcome, Verdict};
+
+pub(super) fn card(architecture: &Architecture, outcome: &Outcome) -> String {
+    let promise = outcome.promise.as_ref().map_or(String::new(), |(number, text)| {
+        format!(
+            "<p class=\"promise\"><span class=\"number\">{}</span> {}</p>",
+            escape(number),
+            escape(text)
+        )
+    });
+    let about = match outcome.about.as_str() {
+        _ if outcome.mask.is_some() => String::new(),
+        "" => String::new(),
+        about => format!("<p class=\"about\">{}</p>", escape(about)),
+    };
+    let mask = outcome.mask.as_ref().map_or(String::new(), |mask| {
+        format!(
+            "<p class=\"mask\">The proof that this scenario can fail: {}. This run has to go red.</p>",
+            escape(mask)
+        )
+    });
+    format!(
+        "<section class=\"card\" id=\"{}\"><div class=\"head\"><h3>{}</h3>{}</div>{promise}{mask}{about}{}{}{}</section>\n",
+        anchor(outcome),
+        escape(&outcome.title),
+        pill(outcome),
+        timeline::timeline(architecture, outcome),
+        steps(outcome),
+        failure(outcome),
+    )
+}
+
+/// The place of a card in the page.
+pub(super) fn anchor(outcome: &Outcome) -> String {
+    let mask = if outcome.mask.is_some() { "-masked" } else { "" };
+    let name = outcome.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+    format!("{}{mask}", name.collect::<String>())
+}
+
+/// How it ended, in two words.
+pub(super) fn pill(outcome: &Outcome) -> String {
+    let (class, words) = match (outcome.verdict, outcome.mask.is_some()) {
+        (Verdict::Passed, false) => ("passed", "kept"),
+        (Verdict::Passed, true) => ("passed", "red, as it must"),
+        (Verdict::Failed, false) => ("failed", "not kept"),
+        (Verdict::Failed, true) => ("failed", "green in spite of it"),
+        (Verdict::Broke, _) => ("broke", "the harness broke"),
+    };
+    format!("<span class=\"pill {class}\">{words}</span>")
+}
+
+fn steps(outcome: &Outcome) -> String {
+    let items: String =
+        outcome.steps.iter().enumerate().map(|(number, one)| step(number, one)).collect();
+    format!("<ol class=\"steps\">{items}</ol>")
+}
+
+fn step(place: usize, step: &StepOutcome) -> String {
+    let deeds = step.deeds.iter().map(|deed| format!("<li>{}</li>", escape(deed)));
+    let expectations = step.expectations.iter().map(|(words, held)| match held {
+        Some(after) => {
+            format!("<li class=\"held\">{} ({} s)</li>", escape(words), number(*after))
+        }
+        None => format!("<li class=\"fell\">{}</li>", escape(words)),
+    });
+    let list: String = deeds.chain(expectations).collect();
+    let class = if step.is_fault { " class=\"fault\"" } else { "" };
+    let felt = step.felt.filter(|_| step.is_fault).map_or(String::new(), felt);
+    format!(
+        "<li{class}><em>{}</em><strong>{}</strong> <span class=\"number\">at {} s</span><ul>{list}</ul>{felt}</li>",
+        place + 1,
+        escape(&step.say),
+        number(step.at),
+    )
+}
+
+fn felt(felt: Felt) -> String {
+    let mut out = format!(
+        "<span class=\"felt\">without a good answer: <b>{} s</b> = <b>{}</b> adverts</span><span class=\"felt\">failed: <b>{}</b> of <b>{}</b> requests</span>",
+        number(felt.silence),
+        number(felt.adverts),
+        felt.failed,
+        felt.requests,
+    );
+    if let Some(moved) = felt.moved {
+        out += &format!(
+            "<span class=\"felt\">address announced anew after <b>{} s</b></span>",
+            number(moved)
+        );
+    }
+    out
+}
+
+fn failure(outcome: &Outcome) -> String {
+    match (&outcome.failure, outcome.verdict) {
+        (None, _) => String::new(),
+        (Some(failure), Verdict::Passed) => format!(
+            "<details><summary>Red: {}</summary><pre>{}</pre></details>",
+            escape(&failure.message),
+            escape(&failure.text)
+        ),
+        (Some(failure), Verdict::Failed | Verdict::Broke) => {
+            format!("<pre>{}</pre>", escape(&failure.text))
+        }
+    }
+}

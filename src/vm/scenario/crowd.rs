@@ -1,0 +1,168 @@
+//! The web users of every network, and what they find out.
+
+use super::clock::Clock;
+use super::outcome::Request as Record;
+use crate::error::{Error, Result};
+use crate::scenario::{Family, Load as Wish, Method, USERS};
+use crate::spec::{Architecture, Network, Prefix};
+use crate::vm::{Client, Exchange, Load, LoadSpec, Pace, PortState, Request, Scan, Segment, Users};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Web users, by network.
+#[derive(Debug)]
+pub(super) struct Crowd(BTreeMap<String, Users>);
+
+impl Crowd {
+    /// A host with an address of either version on each network.
+    pub(super) fn attach(
+        architecture: &Architecture,
+        networks: &BTreeMap<String, Segment>,
+    ) -> Result<Crowd> {
+        let mut crowd = BTreeMap::new();
+        for network in architecture.networks.values() {
+            let Some(segment) = networks.get(&network.name) else { continue };
+            let clients = clients(network)?;
+            crowd.insert(network.name.clone(), Users::attach(segment, USERS, &clients)?);
+        }
+        Ok(Crowd(crowd))
+    }
+
+    /// The users on a network.
+    pub(super) fn on(&self, network: &str) -> Result<&Users> {
+        self.0.get(network).ok_or_else(|| Error::input(format!("there is no network {network}")))
+    }
+
+    /// Starts a load: one for each IP version, which share the rate.
+    pub(super) fn load(
+        &self,
+        network: &str,
+        wish: &Wish,
+        urls: &[(Family, String)],
+        clock: Clock,
+    ) -> Result<Vec<(Family, Load)>> {
+        let interval = wish.per_second.interval(clock.factor()).mul_f64(urls.len() as f64);
+        let pace = Pace::Open { per_second: 1.0 / interval.as_secs_f64() };
+        let mut loads: Vec<(Family, Load)> = Vec::new();
+        for (family, url) in urls {
+            // Taking turns: two requests at the same moment would see half as much.
+            if !loads.is_empty() {
+                std::thread::sleep(interval / urls.len() as u32);
+            }
+            let request = request(url, wish.method, &wish.body)?;
+            let deadline = clock.stretched(wish.deadline);
+            let spec = LoadSpec { deadline, ..LoadSpec::new(request, pace) };
+            loads.push((*family, self.on(network)?.load(spec)?));
+        }
+        Ok(loads)
+    }
+
+    /// One request, answered or not.
+    pub(super) fn ask(&self, network: &str, url: &str, deadline: Duration) -> Result<Exchange> {
+        self.on(network)?.get(url, deadline)
+    }
+
+    /// The state of one TCP port.
+    pub(super) fn port(
+        &self,
+        network: &str,
+        address: IpAddr,
+        port: u16,
+        scan: Scan,
+    ) -> Result<PortState> {
+        let found = self.on(network)?.scan(address, port..=port, scan)?;
+        let state = found.into_iter().next().map(|(_, state)| state);
+        state.ok_or_else(|| Error::build(format!("the scan of {address} told nothing")))
+    }
+}
+
+/// A scan of machines that are `factor` times slower.
+pub(super) fn patient(factor: f64) -> Scan {
+    let patience =
+        Duration::from_millis(200).mul_f64(factor.max(1.0)).max(Scan::default().patience);
+    Scan { patience, ..Scan::default() }
+}
+
+/// A request of a scenario's.
+fn request(url: &str, method: Method, body: &str) -> Result<Request> {
+    let request = Request::get(url)?.method(&method.to_string());
+    Ok(if body.is_empty() { request } else { request.body(body) })
+}
+
+/// What a load did, as the reports write it down.
+pub(super) fn record(
+    (load, wish): (&str, &Wish),
+    family: Family,
+    clock: Clock,
+    exchange: &Exchange,
+) -> Record {
+    let version = match family {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    };
+    let lacks = |words: &String| exchange.result.as_ref().is_ok_and(|a| !a.text().contains(words));
+    let failure = exchange.complaint().or_else(|| {
+        wish.good.as_ref().filter(|words| lacks(words)).map(|words| format!("without {words:?}"))
+    });
+    Record {
+        load: load.to_owned(),
+        at: clock.seconds(exchange.sent),
+        end: clock.seconds(exchange.ended),
+        version,
+        server: exchange.server().filter(|_| failure.is_none()).map(str::to_owned),
+        failure,
+    }
+}
+
+/// Addresses high up in a network's range, where no server is.
+fn clients(network: &Network) -> Result<Vec<Client>> {
+    at(network, 1)
+}
+
+/// As [`Crowd`]'s users, for somebody beside them: the user's own browser.
+pub(super) fn browsers(architecture: &Architecture, network: &str) -> Result<Vec<Client>> {
+    let network = architecture.networks.get(network);
+    at(network.ok_or_else(|| Error::input("there is no such network"))?, 2)
+}
+
+/// Both addresses of the user with this number.
+fn at(network: &Network, number: u16) -> Result<Vec<Client>> {
+    let prefixes: Vec<Prefix> = network.v4.into_iter().chain(network.v6).collect();
+    if prefixes.is_empty() {
+        let message =
+            format!("the {} network has no prefix, so nobody can live there", network.name);
+        return Err(Error::input(message).hint(
+            "a network with `dhcp = true` cannot be tested: no machine here gives addresses",
+        ));
+    }
+    prefixes
+        .iter()
+        .map(|prefix| Client::parse(&format!("{}/{}", high(prefix, number), prefix.length)))
+        .collect()
+}
+
+fn high(prefix: &Prefix, number: u16) -> IpAddr {
+    match prefix.address {
+        // The last one is the broadcast address.
+        IpAddr::V4(address) => {
+            let hosts = u32::MAX.checked_shr(u32::from(prefix.length)).unwrap_or(0);
+            let last = u32::from(address) | hosts;
+            Ipv4Addr::from(last.saturating_sub(4 + u32::from(number))).into()
+        }
+        IpAddr::V6(address) => {
+            Ipv6Addr::from(u128::from(address) | 0x000f_0000 | u128::from(number)).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn users_live_where_no_server_is() {
+        let high = |text: &str| super::high(&text.parse().unwrap(), 1).to_string();
+        assert_eq!(high("172.16.0.0/16"), "172.16.255.250");
+        assert_eq!(high("192.168.0.0/24"), "192.168.0.250");
+        assert_eq!(high("2001:db8:0:1::/64"), "2001:db8:0:1::f:1");
+    }
+}

@@ -1,0 +1,173 @@
+//! Health: what must be so before a scenario starts and after it ended, and the way back
+//! to it. Explicit, and checked: a scenario never inherits what another one left.
+
+use super::crowd::Crowd;
+use super::look::Look;
+use super::stage::Stage;
+use super::sweep;
+use crate::error::{Error, Result};
+use crate::exec;
+use crate::progress;
+use crate::vm::{self, Machine, Saying};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Native time in which all must be well.
+const SETTLING: Duration = Duration::from_secs(20);
+/// Time for machines to say that they have an address, and its part that is not scaled.
+const ANSWER: Duration = Duration::from_millis(40);
+const LEAST: Duration = Duration::from_millis(150);
+
+impl Stage<'_> {
+    /// For both addresses of a floating one: the machines that say on the wire that they
+    /// have it.
+    pub(super) fn holders_of(&self, floating: &str) -> Result<Vec<(IpAddr, Vec<String>)>> {
+        let floating = self
+            .architecture
+            .floating
+            .get(floating)
+            .ok_or_else(|| Error::input(format!("there is no floating address {floating}")))?;
+        let segment = self.segment(&floating.network)?;
+        let patience = ANSWER.mul_f64(f64::from(self.factor)).max(LEAST);
+        let ask = |address: IpAddr| {
+            let answerers = segment.who_has(address, patience)?;
+            Ok((address, answerers.into_iter().map(|one| one.port).collect()))
+        };
+        floating.addresses.all().map(ask).collect()
+    }
+
+    /// The one machine that holds both addresses of a floating one.
+    pub(super) fn holder_of(&self, floating: &str) -> Result<String> {
+        let all = self.holders_of(floating)?;
+        let mut holders: Vec<&Vec<String>> = all.iter().map(|(_, holders)| holders).collect();
+        holders.dedup();
+        match holders.as_slice() {
+            [one] if one.len() == 1 => Ok(one[0].clone()),
+            _ => {
+                let lines = all.iter().map(|(address, holders)| {
+                    let who =
+                        if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
+                    format!("{address}: {who}")
+                });
+                Err(Error::check(format!("{floating} has not exactly one holder"))
+                    .detail(lines.collect::<Vec<_>>().join("\n")))
+            }
+        }
+    }
+
+    /// Keeps the whole topology as it is now, to return to before each scenario.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let mut machines: Vec<&mut Machine> = self.machines.values_mut().collect();
+        self.kept = vm::snapshot(&mut machines, &self.folder.path().join("kept"))?;
+        Ok(())
+    }
+
+    /// Undoes what scenarios did: networks are as they were, and all machines go on from
+    /// the moment that was kept; then all must come to rest.
+    ///
+    /// # Errors
+    /// `Check` when the machines do not, `Build` when the harness breaks.
+    pub fn restore(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.is_touched) {
+            return self.settle();
+        }
+        let start = Instant::now();
+        self.machines.clear();
+        for segment in self.networks.values() {
+            segment.provider(None)?;
+            segment.heal();
+        }
+        // What users had learnt of the addresses' places belongs to another past.
+        self.crowd = Crowd::attach(self.architecture, &self.networks)?;
+        for machine in vm::restore(&self.props.emulator, &self.kept)? {
+            self.machines.insert(machine.config().name.clone(), machine);
+        }
+        let returned = start.elapsed().as_secs_f64();
+        self.settle()?;
+        let settled = start.elapsed().as_secs_f64();
+        progress::step("Restored", format!("in {returned:.1} s, at rest after {settled:.1} s"));
+        Ok(())
+    }
+
+    /// Boots all machines from their images again: what a broken harness has left is not
+    /// worth keeping.
+    pub(super) fn start_over(&mut self) -> Result<()> {
+        self.machines.clear();
+        self.boot_all()?;
+        self.settle()?;
+        self.keep()
+    }
+
+    /// What must hold at the end of every scenario.
+    pub(super) fn always(&mut self) -> Result<()> {
+        let floating: Vec<String> = self.architecture.floating.keys().cloned().collect();
+        for name in floating {
+            self.holder_of(&name)?;
+        }
+        if let Some(problem) = self.unannounced() {
+            return Err(Error::check(problem));
+        }
+        for (name, machine) in &self.machines {
+            let alarms = machine.alarms();
+            if alarms.len() > machine.forgiven_panics() as usize {
+                let lines: Vec<String> = alarms.into_iter().map(|(_, line)| line).collect();
+                return Err(Error::check(format!("{name} said what no healthy machine says"))
+                    .detail(lines.join("\n")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every machine is up and well, and every floating address has exactly
+    /// one holder, which has announced it.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let end = Instant::now() + SETTLING.mul_f64(f64::from(self.factor));
+        loop {
+            let problem = match self.is_settled()? {
+                None => return Ok(()),
+                Some(problem) => problem,
+            };
+            if exec::interrupted() {
+                return Err(exec::interruption());
+            }
+            if Instant::now() > end {
+                return Err(Error::check("the machines do not come to rest").detail(problem));
+            }
+            std::thread::sleep(LEAST);
+        }
+    }
+
+    /// What is not at rest, if anything is not.
+    fn is_settled(&mut self) -> Result<Option<String>> {
+        let floating: Vec<String> = self.architecture.floating.keys().cloned().collect();
+        for name in floating {
+            if let Err(error) = self.holder_of(&name) {
+                return Ok(Some(error.to_string()));
+            }
+        }
+        Ok(match sweep::healthy(self)? {
+            Look::Holds => self.unannounced(),
+            Look::Not(seen) => Some(seen),
+        })
+    }
+
+    /// A floating address whose holder has not announced it on the wire, if there is one.
+    pub(super) fn unannounced(&self) -> Option<String> {
+        for floating in self.architecture.floating.values() {
+            let segment = self.networks.get(&floating.network)?;
+            let holder = self.holder_of(&floating.name).ok()?;
+            for address in floating.addresses.all() {
+                let sightings = segment.sightings();
+                let said = sightings.iter().rev().find_map(|one| match &one.saying {
+                    Saying::Announcement(own) if *own == address => Some(one.port.clone()),
+                    Saying::Announcement(_) | Saying::Answer(_) | Saying::Vrrp { .. } => None,
+                });
+                if said.as_deref() != Some(holder.as_str()) {
+                    let last = said.unwrap_or_else(|| "nobody".to_owned());
+                    return Some(format!("{holder} holds {address}, which {last} announced last"));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,276 @@
+//! An architecture's machines on their networks: booted from the shipped images, watched,
+//! brought back to health between scenarios. A guard: it ends with its value.
+
+use super::credentials::Credentials;
+use super::crowd::Crowd;
+use super::outcome::{MachineFacts, Run};
+use crate::error::{Error, Result};
+use crate::names;
+use crate::progress;
+use crate::seed::Shown;
+use crate::spec::{Architecture, Server, Spec};
+use crate::vm::folder::RunFolder;
+use crate::vm::{
+    Accelerator, Cable, DiskConfig, Emulator, Machine, MachineConfig, Segment, Snapshot,
+    accelerator,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The role whose timers must not be too short for an emulated machine.
+const TIMED: &str = "heartbeat";
+/// What timers are multiplied by on machines that boot before anything was measured.
+const ASSUMED_FACTOR: u32 = 12;
+
+/// What a topology is booted from.
+#[derive(Debug, Clone)]
+pub struct Props {
+    /// QEMU.
+    pub emulator: Emulator,
+    /// The shipped image of each server.
+    pub images: BTreeMap<String, PathBuf>,
+    /// The unpacked closure that makes keys.
+    pub tools: PathBuf,
+    /// Folder for consoles and captures.
+    pub logs: PathBuf,
+    /// What timers and bounds are multiplied by; measured, if nothing is said.
+    pub stretch: Option<u32>,
+}
+
+/// The topology, up.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) architecture: &'a Architecture,
+    pub(super) props: Props,
+    credentials: Credentials,
+    /// What timers and bounds are multiplied by.
+    pub(super) factor: u32,
+    /// Those that are on, and those whose power was cut.
+    pub(super) machines: BTreeMap<String, Machine>,
+    pub(super) crowd: Crowd,
+    pub(super) networks: BTreeMap<String, Segment>,
+    /// What executes the guests' instructions.
+    accelerator: String,
+    /// Seconds until all machines were up.
+    pub(super) boot_seconds: f64,
+    /// Whether a scenario has been told since the machines were last restored.
+    pub(super) is_touched: bool,
+    /// The machines as they were once all was well.
+    pub(super) kept: Vec<Snapshot>,
+    // Last: the others have their sockets and their states in it.
+    pub(super) folder: RunFolder,
+}
+
+impl<'a> Stage<'a> {
+    /// Boots all machines of `architecture` and waits until they are well.
+    ///
+    /// # Errors
+    /// `Check` when they do not get there, `Build` when the harness breaks.
+    pub fn set_up(
+        spec: &'a Spec,
+        architecture: &'a Architecture,
+        props: Props,
+    ) -> Result<Stage<'a>> {
+        let folder = RunFolder::new()?;
+        crate::fs::create_dir_all(&props.logs)?;
+        let mut networks = BTreeMap::new();
+        for network in architecture.networks.values() {
+            let segment = Segment::new(&network.name, folder.path())?;
+            segment.capture(&props.logs.join(format!("{}.pcapng", network.name)))?;
+            networks.insert(network.name.clone(), segment);
+        }
+        let assumed = if accelerator()? == Accelerator::Tcg { ASSUMED_FACTOR } else { 1 };
+        let stretch = props.stretch;
+        let mut stage = Stage {
+            spec,
+            architecture,
+            credentials: Credentials::make(spec, architecture, &props.tools)?,
+            props,
+            factor: stretch.unwrap_or(assumed),
+            machines: BTreeMap::new(),
+            crowd: Crowd::attach(architecture, &networks)?,
+            networks,
+            accelerator: format!("{:?}", accelerator()?).to_uppercase(),
+            boot_seconds: 0.0,
+            is_touched: false,
+            kept: Vec::new(),
+            folder,
+        };
+        let start = Instant::now();
+        stage.boot_all()?;
+        stage.settle()?;
+        stage.boot_seconds = start.elapsed().as_secs_f64();
+        stage.keep()?;
+        Ok(stage)
+    }
+
+    /// Passwords of which the machines know only hashes.
+    pub fn passwords(&self) -> &[Shown] {
+        &self.credentials.shown
+    }
+
+    /// First the machines without a heartbeat: how fast they are says by how much the
+    /// others' timers are stretched.
+    pub(super) fn boot_all(&mut self) -> Result<()> {
+        let architecture = self.architecture;
+        let is_timed = |server: &&Server| server.has_role(TIMED);
+        let (timed, others): (Vec<&Server>, Vec<&Server>) =
+            architecture.servers.values().partition(is_timed);
+        for batch in [others, timed] {
+            for server in &batch {
+                self.switch_on(server)?;
+            }
+            for server in &batch {
+                self.await_shell(&server.name)?;
+            }
+            let is_measured = self.props.stretch.is_none() && accelerator()? == Accelerator::Tcg;
+            let alone = batch.first().and_then(|first| self.machines.get(&first.name));
+            if let Some(machine) =
+                alone.filter(|_| is_measured && self.machines.len() == batch.len())
+            {
+                self.factor = stretch(machine.speed().factor());
+            }
+        }
+        Ok(())
+    }
+
+    /// A machine with a fresh overlay of its image.
+    fn switch_on(&mut self, server: &Server) -> Result<()> {
+        let config = self.config_of(server)?;
+        let machine = Machine::start(&self.props.emulator, config)?;
+        progress::step("Starting", format!("{} (timers x {})", server.name, self.factor));
+        self.machines.insert(server.name.clone(), machine);
+        Ok(())
+    }
+
+    fn config_of(&self, server: &Server) -> Result<MachineConfig> {
+        let image = self
+            .props
+            .images
+            .get(&server.name)
+            .ok_or_else(|| Error::build(format!("there is no image of {}", server.name)))?;
+        let config = MachineConfig::new(&server.name, DiskConfig::of_image(image));
+        let mut config = config.logs(&self.props.logs);
+        // The kernel numbers cards in their order, and each network has its number.
+        for network in self.cards() {
+            let is_on = server.addresses.contains_key(network);
+            let segment = self.networks.get(network).filter(|_| is_on);
+            config = config.nic(match segment {
+                Some(segment) => segment.plug(&server.name)?,
+                None => Cable::Loose,
+            });
+        }
+        Ok(self.credentials.give(self.spec, server, self.factor, config))
+    }
+
+    /// The networks in the order of their cards.
+    fn cards(&self) -> Vec<&'a str> {
+        let mut networks: Vec<_> = self.architecture.networks.values().collect();
+        networks.sort_by(|a, b| a.interface.cmp(&b.interface));
+        networks.into_iter().map(|network| network.name.as_str()).collect()
+    }
+
+    /// Which card of a machine is on a network.
+    pub(super) fn card(&self, network: &str) -> Result<usize> {
+        let cards = self.cards();
+        cards.iter().position(|name| *name == network).ok_or_else(|| {
+            Error::input(format!("there is no network {network}"))
+                .hint(names::suggest(network, cards.iter().copied()))
+        })
+    }
+
+    fn await_shell(&mut self, name: &str) -> Result<()> {
+        let machine = self.machine(name)?;
+        let uptime = machine.wait_for_shell()?;
+        let speed = machine.speed().factor();
+        progress::step(
+            "Up",
+            format!("{name}: shell after {:.1} s, {speed:.1} times slower", uptime.as_secs_f64()),
+        );
+        Ok(())
+    }
+
+    /// A machine.
+    pub(super) fn machine(&mut self, name: &str) -> Result<&mut Machine> {
+        let known = || self.architecture.servers.keys().map(String::as_str);
+        if !self.machines.contains_key(name) {
+            let hint = names::suggest(name, known().collect::<Vec<_>>());
+            return Err(Error::input(format!("there is no machine {name}")).hint(hint));
+        }
+        self.machines.get_mut(name).ok_or_else(|| Error::build(format!("{name} is gone")))
+    }
+
+    /// Writes a comment into the captures.
+    pub(super) fn mark(&self, text: &str) {
+        self.networks.values().for_each(|segment| segment.mark(text));
+    }
+
+    /// A segment.
+    pub(super) fn segment(&self, network: &str) -> Result<&Segment> {
+        self.networks
+            .get(network)
+            .ok_or_else(|| Error::input(format!("there is no network {network}")))
+    }
+
+    /// Seconds between two VRRP adverts.
+    pub(super) fn advert(&self) -> f64 {
+        f64::from(self.architecture.timers.vrrp_advert_ms) / 1000.0 * f64::from(self.factor)
+    }
+
+    /// What is known of the machines; no scenario has been run.
+    pub fn facts(&self) -> Run {
+        let of = |machine: &Machine| MachineFacts {
+            speed_factor: machine.speed().factor(),
+            forgiven_panics: machine.forgiven_panics(),
+        };
+        Run {
+            architecture: self.architecture.name.clone(),
+            title: self.architecture.title.clone(),
+            accelerator: self.accelerator.clone(),
+            factor: f64::from(self.factor),
+            advert_seconds: self.advert(),
+            machines: self.machines.iter().map(|(name, one)| (name.clone(), of(one))).collect(),
+            seeds: self.networks.iter().map(|(name, one)| (name.clone(), one.seed())).collect(),
+            boot_seconds: self.boot_seconds,
+            outcomes: Vec::new(),
+            logs: self.props.logs.display().to_string(),
+        }
+    }
+
+    /// Ends all machines in an orderly way, and completes the captures.
+    ///
+    /// # Errors
+    /// When a machine ever said what no healthy machine says, or a capture is not whole.
+    pub fn strike(mut self) -> Result<()> {
+        // Those whose power is cut have nothing left to end.
+        for (_, machine) in
+            std::mem::take(&mut self.machines).into_iter().filter(|(_, m)| m.is_on())
+        {
+            machine.stop()?;
+        }
+        self.networks.values().try_for_each(Segment::end_capture)
+    }
+}
+
+/// Timers' factor for a machine of such a speed: a whole number, as the machines read it.
+/// Booting keeps a processor busy all the time; timers only need their turn now and then.
+fn stretch(speed: f64) -> u32 {
+    // More than a hundred would be a host on which nothing can be measured.
+    (speed * TIMERS_SHARE).ceil().clamp(1.0, 100.0) as u32
+}
+
+/// See [`stretch`]. Tried with three machines on two cores: with half of this, adverts
+/// still came in time on an idle host; the rest is for one that is not.
+const TIMERS_SHARE: f64 = 0.7;
+
+#[cfg(test)]
+mod tests {
+    use super::stretch;
+
+    #[test]
+    fn timers_are_stretched_by_whole_numbers() {
+        assert_eq!([0.2, 1.0, 9.1, 500.0].map(stretch), [1, 1, 7, 100]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Looks at the whole topology: health, addresses, and every port, against what the spec
+//! says.
+
+use super::crowd::patient;
+use super::look::Look;
+use super::stage::Stage;
+use super::table;
+use crate::error::{Error, Result};
+use crate::spec::Prefix;
+use crate::vm::PortState;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Native time for a machine's questions about itself.
+const HEALTH: Duration = Duration::from_secs(10);
+/// A line for everything that is not well; nothing when all is.
+const ILL: &str = r#"state=$(systemctl is-system-running)
+[ "$state" = running ] || { echo "the system is $state"; systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend --plain; }
+imagebuild-check | grep -v -e '^good:' -e '^skipped:'
+true"#;
+
+/// Whether every machine is up and well.
+pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
+    let mut ill = Vec::new();
+    for (name, machine) in &mut stage.machines {
+        let said = machine.succeed(ILL, HEALTH)?;
+        if !said.is_empty() {
+            ill.push(format!("{name}: {said}"));
+        }
+    }
+    Ok(if ill.is_empty() { Look::Holds } else { Look::Not(ill.join("\n")) })
+}
+
+/// Whether every address of the spec is on its interface.
+pub(super) fn addresses(stage: &mut Stage<'_>) -> Result<Look> {
+    let architecture = stage.architecture;
+    for server in architecture.servers.values() {
+        for (network, own) in &server.addresses {
+            let Some(network) = architecture.networks.get(network) else { continue };
+            let interface = &network.interface;
+            let machine = stage.machine(&server.name)?;
+            let said = machine.succeed(&format!("ip -o address show dev {interface}"), HEALTH)?;
+            let one = |address: Option<IpAddr>, prefix: Option<Prefix>| {
+                Some(format!(" {}/{} ", address?, prefix?.length))
+            };
+            let v4 = one(own.v4.map(IpAddr::from), network.v4);
+            let v6 = one(own.v6.map(IpAddr::from), network.v6);
+            let wanted: Vec<String> = v4.into_iter().chain(v6).collect();
+            if let Some(address) = wanted.iter().find(|address| !said.contains(*address)) {
+                let name = &server.name;
+                return Ok(Look::Not(format!("{interface} of {name} lacks{address}:\n{said}")));
+            }
+        }
+    }
+    Ok(Look::Holds)
+}
+
+/// Whether a scan of all ports from `network` finds what the spec lists for somebody
+/// there, and nothing else. All addresses at a time: a scan is mostly waiting.
+pub(super) fn ports(stage: &Stage<'_>, network: &str) -> Result<Look> {
+    let table = table::open_to(stage.spec, stage.architecture, network);
+    let users = stage.crowd.on(network)?;
+    let how = patient(f64::from(stage.factor));
+    let scan = |address: IpAddr| -> Result<BTreeSet<u16>> {
+        let found = users.scan(address, 1..=u16::MAX, how)?;
+        let open = found.into_iter().filter(|(_, state)| *state == PortState::Open);
+        Ok(open.map(|(port, _)| port).collect())
+    };
+    let results: Vec<Result<BTreeSet<u16>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = table.keys().map(|address| scope.spawn(|| scan(*address))).collect();
+        let died = |_| Err(Error::build("the thread of a scan died"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(died)).collect()
+    });
+    let mut wrong = Vec::new();
+    for ((address, listed), open) in table.iter().zip(results) {
+        wrong.extend(complaint(*address, network, listed, &open?));
+    }
+    Ok(if wrong.is_empty() { Look::Holds } else { Look::Not(wrong.join("\n")) })
+}
+
+fn complaint(
+    address: IpAddr,
+    network: &str,
+    listed: &BTreeSet<u16>,
+    open: &BTreeSet<u16>,
+) -> Option<String> {
+    let list = |ports: Vec<&u16>| ports.iter().map(|port| port.to_string()).collect::<Vec<_>>();
+    let beyond = list(open.difference(listed).collect());
+    let silent = list(listed.difference(open).collect());
+    match (beyond.as_slice(), silent.as_slice()) {
+        ([], []) => None,
+        (ports, []) => Some(format!("{address}, from {network}: also open: {}", ports.join(", "))),
+        ([], ports) => Some(format!("{address}, from {network}: not open: {}", ports.join(", "))),
+        (more, less) => Some(format!(
+            "{address}, from {network}: also open: {}; not open: {}",
+            more.join(", "),
+            less.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_is_too_much_and_what_is_missing() {
+        let set = |ports: &[u16]| ports.iter().copied().collect::<BTreeSet<u16>>();
+        let complaint = |listed: &[u16], open: &[u16]| {
+            super::complaint("172.16.0.11".parse().unwrap(), "public", &set(listed), &set(open))
+        };
+        assert_eq!(complaint(&[80], &[80]), None);
+        assert_eq!(
+            complaint(&[80], &[22, 3306]).as_deref(),
+            Some("172.16.0.11, from public: also open: 22, 3306; not open: 80")
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! What the segments saw of a scenario: who claimed which floating address, when.
+
+use super::clock::Clock;
+use super::measure::{self, Claim};
+use super::outcome::Hold;
+use super::stage::Stage;
+use crate::spec::Floating;
+use crate::vm::{Saying, Sighting};
+use std::net::IpAddr;
+
+/// Who held each floating address, from the scenario's start to `end`.
+pub(super) fn holds(stage: &Stage<'_>, clock: Clock, end: f64) -> Vec<Hold> {
+    let mut holds = Vec::new();
+    for floating in stage.architecture.floating.values() {
+        let sightings = sightings(stage, floating);
+        for address in floating.addresses.all() {
+            let version = if address.is_ipv4() { 4 } else { 6 };
+            let claims: Vec<Claim> =
+                sightings.iter().filter_map(|one| claim(one, address, clock)).collect();
+            let own = measure::holds(&floating.name, version, &claims, stage.advert(), end);
+            // What ended before the scenario began is another one's.
+            holds.extend(own.into_iter().filter(|hold| hold.to > 0.0));
+        }
+    }
+    holds
+}
+
+/// Seconds from `from` until a floating address was announced by another machine than
+/// before, if one was until `to`; the last of several.
+pub(super) fn moved(stage: &Stage<'_>, clock: Clock, from: f64, to: f64) -> Option<f64> {
+    let mut latest: Option<f64> = None;
+    for floating in stage.architecture.floating.values() {
+        let sightings = sightings(stage, floating);
+        for address in floating.addresses.all() {
+            let announced: Vec<(f64, &str)> = sightings
+                .iter()
+                .filter(|one| one.saying == Saying::Announcement(address))
+                .map(|one| (clock.seconds(one.at), one.port.as_str()))
+                .collect();
+            let before = announced.iter().rev().find(|(at, _)| *at <= from).map(|(_, port)| *port);
+            let other =
+                |(at, port): &&(f64, &str)| *at > from && *at <= to && Some(*port) != before;
+            let first = announced.iter().find(other).map(|(at, _)| at - from);
+            latest = latest.into_iter().chain(first).reduce(f64::max);
+        }
+    }
+    latest
+}
+
+fn sightings(stage: &Stage<'_>, floating: &Floating) -> Vec<Sighting> {
+    stage.networks.get(&floating.network).map(|segment| segment.sightings()).unwrap_or_default()
+}
+
+/// A sighting as a claim of an address, or as giving it up.
+fn claim(sighting: &Sighting, address: IpAddr, clock: Clock) -> Option<Claim> {
+    let is_end = match &sighting.saying {
+        Saying::Announcement(own) if *own == address => false,
+        Saying::Vrrp { priority, addresses, .. } if addresses.contains(&address) => *priority == 0,
+        Saying::Announcement(_) | Saying::Vrrp { .. } | Saying::Answer(_) => return None,
+    };
+    Some(Claim { at: clock.seconds(sighting.at), machine: sighting.port.clone(), is_end })
+}

@@ -1,0 +1,328 @@
+//! What a person reads who slips in a scenario: exact texts, one slip each.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use imagebuild::scenario::{Promises, Scenario};
+use imagebuild::spec::{Spec, Tree};
+
+const STORY: &str = r#"title = "A server is lost"
+promise = "A4.1"
+
+[cast]
+active = { holder-of = "web" }
+standby = { standby-of = "web" }
+
+[loads.visitors]
+url = "http://web/"
+per-second = 4
+deadline = 2
+
+[[steps]]
+say = "the power fails"
+do = [
+    { start-load = "visitors" },
+    { cut-power = "active" },
+]
+expect = [
+    { held = { floating = "web", by = "standby", within = 1.5 } },
+    { load = { name = "visitors", failed = 3 } },
+]
+"#;
+
+fn read(text: &str) -> Result<Scenario, String> {
+    let spec = Spec::load(Tree::embedded()).unwrap();
+    let architecture = spec.architecture("arch4").unwrap();
+    Scenario::read("my.toml", text.as_bytes(), architecture, &Promises::built_in())
+        .map_err(|error| error.to_string())
+}
+
+/// The error when `from` is replaced by `to`.
+fn slip(from: &str, to: &str) -> String {
+    assert!(STORY.contains(from), "the story has no {from}");
+    read(&STORY.replacen(from, to, 1)).expect_err("an error")
+}
+
+#[test]
+fn the_story_itself_is_right() {
+    let scenario = read(STORY).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((scenario.name.as_str(), scenario.steps.len()), ("my", 1));
+    let place = scenario.steps[0].expectations[0].place.clone().unwrap();
+    assert_eq!((place.line, place.column), (20, 5));
+}
+
+#[test]
+fn unknown_key() {
+    assert_eq!(
+        slip("per-second = 4", "per-secnd = 4"),
+        "error: unknown key `per-secnd`
+  --> my.toml:10:1
+   |
+10 | per-secnd = 4
+   | ^^^^^^^^^
+hint: did you mean `per-second`?"
+    );
+}
+
+#[test]
+fn unknown_deed() {
+    assert_eq!(
+        slip("{ cut-power =", "{ cut-powr ="),
+        "error: unknown value `cut-powr`
+  --> my.toml:17:7
+   |
+17 |     { cut-powr = \"active\" },
+   |       ^^^^^^^^
+hint: did you mean `cut-power`?"
+    );
+}
+
+#[test]
+fn unknown_key_of_an_expectation() {
+    assert_eq!(
+        slip("within = 1.5", "withn = 1.5"),
+        "error: unknown key `withn`
+  --> my.toml:20:50
+   |
+20 |     { held = { floating = \"web\", by = \"standby\", withn = 1.5 } },
+   |                                                  ^^^^^
+hint: did you mean `within`?"
+    );
+}
+
+#[test]
+fn two_deeds_in_one() {
+    assert_eq!(
+        slip("{ cut-power = \"active\" }", "{ cut-power = \"active\", start = \"active\" }"),
+        "error: this table says one thing by the name of its one key, and has not one key
+  --> my.toml:17:5
+   |
+17 |     { cut-power = \"active\", start = \"active\" },
+   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+hint: write one table for each: `{ ... }, { ... }`"
+    );
+}
+
+#[test]
+fn a_time_that_is_none() {
+    assert_eq!(
+        slip("within = 1.5", "within = 0"),
+        "error: 0 is not a number of seconds, more than 0 and at most 3600
+  --> my.toml:20:59
+   |
+20 |     { held = { floating = \"web\", by = \"standby\", within = 0 } },
+   |                                                           ^
+hint: the built-in files show the form of every key of my.toml"
+    );
+}
+
+#[test]
+fn unknown_machine() {
+    assert_eq!(
+        slip("{ cut-power = \"active\" }", "{ cut-power = \"wbe1\" }"),
+        "error: arch4 has no machine `wbe1`
+  --> my.toml:17:19
+   |
+17 |     { cut-power = \"wbe1\" },
+   |                   ^^^^^^
+hint: did you mean `web1`? (or `web2`)"
+    );
+}
+
+#[test]
+fn unknown_floating_address() {
+    assert_eq!(
+        slip("floating = \"web\"", "floating = \"database\""),
+        "error: arch4 has no floating address `database`
+  --> my.toml:20:27
+   |
+20 |     { held = { floating = \"database\", by = \"standby\", within = 1.5 } },
+   |                           ^^^^^^^^^^
+hint: known: web"
+    );
+}
+
+#[test]
+fn who_can_never_hold_it() {
+    assert_eq!(
+        slip("by = \"standby\"", "by = \"database1\""),
+        "error: database1 can never hold `web`
+  --> my.toml:20:39
+   |
+20 |     { held = { floating = \"web\", by = \"database1\", within = 1.5 } },
+   |                                       ^^^^^^^^^^^
+hint: its holders are: web1, web2"
+    );
+}
+
+#[test]
+fn unknown_network() {
+    assert_eq!(
+        slip(
+            "{ cut-power = \"active\" }",
+            "{ link-down = { of = \"active\", network = \"pubic\" } }"
+        ),
+        "error: arch4 has no network `pubic`
+  --> my.toml:17:46
+   |
+17 |     { link-down = { of = \"active\", network = \"pubic\" } },
+   |                                              ^^^^^^^
+hint: did you mean `public`?"
+    );
+}
+
+#[test]
+fn a_machine_that_is_not_on_that_network() {
+    assert_eq!(
+        slip(
+            "{ cut-power = \"active\" }",
+            "{ link-down = { of = \"database1\", network = \"public\" } }"
+        ),
+        "error: database1 is not on the public network
+  --> my.toml:17:49
+   |
+17 |     { link-down = { of = \"database1\", network = \"public\" } },
+   |                                                 ^^^^^^^^
+hint: database1 is on: private"
+    );
+}
+
+#[test]
+fn a_host_that_is_none() {
+    assert_eq!(
+        slip("http://web/", "http://wbe/"),
+        "error: nothing is called `wbe`
+ --> my.toml:9:7
+  |
+9 | url = \"http://wbe/\"
+  |       ^^^^^^^^^^^^^
+hint: did you mean `web`?"
+    );
+    assert_eq!(
+        slip("http://web/", "web/"),
+        "error: `web/` is not a URL such as http://web/ or https://web1.public/
+ --> my.toml:9:7
+  |
+9 | url = \"web/\"
+  |       ^^^^^^
+hint: the built-in files show the form of every key of my.toml"
+    );
+}
+
+#[test]
+fn an_unknown_promise() {
+    assert_eq!(
+        slip("\"A4.1\"", "\"A4.8\""),
+        "error: docs/promises.md makes no promise `A4.8`
+ --> my.toml:2:11
+  |
+2 | promise = \"A4.8\"
+  |           ^^^^^^
+hint: known: A4.1, A4.2, A4.3, A4.4, A4.5, A4.6, A4.7"
+    );
+}
+
+#[test]
+fn a_load_that_is_not_there_or_not_started() {
+    assert_eq!(
+        slip("start-load = \"visitors\"", "start-load = \"visitor\""),
+        "error: this scenario has no load `visitor`
+  --> my.toml:16:20
+   |
+16 |     { start-load = \"visitor\" },
+   |                    ^^^^^^^^^
+hint: did you mean `visitors`?"
+    );
+    assert_eq!(
+        slip("    { start-load = \"visitors\" },\n", ""),
+        "error: the load `visitors` has not been started
+  --> my.toml:20:23
+   |
+20 |     { load = { name = \"visitors\", failed = 3 } },
+   |                       ^^^^^^^^^^
+hint: add `{ start-load = \"visitors\" }` to the `do` of an earlier step"
+    );
+    assert_eq!(
+        slip(", failed = 3", ""),
+        "error: nothing is expected of this load
+  --> my.toml:21:5
+   |
+21 |     { load = { name = \"visitors\" } },
+   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+hint: add `good` (at least), `failed` (at most), `silence` (at most) or `from-each`"
+    );
+}
+
+#[test]
+fn a_part_that_nobody_can_play() {
+    assert_eq!(
+        slip("active = { holder-of", "web1 = { holder-of"),
+        "error: the part `web1` has a machine's name
+ --> my.toml:5:1
+  |
+5 | web1 = { holder-of = \"web\" }
+  | ^^^^
+hint: name a part after what it does, such as `active` or `standby`"
+    );
+}
+
+#[test]
+fn a_scenario_that_cannot_fail() {
+    let start = STORY.find("expect = [").unwrap();
+    let error = read(&STORY[..start]).unwrap_err();
+    assert_eq!(
+        error,
+        "error: this scenario cannot fail
+  --> my.toml:13:1
+   |
+13 | [[steps]]
+   | ^^^^^^^^^
+hint: give a step `expect = [...]`: a scenario that expects nothing tests nothing"
+    );
+}
+
+#[test]
+fn a_path_that_is_not_whole() {
+    let deed = "{ delete = { on = \"active\", file = \"servercheck.txt\" } }";
+    assert_eq!(
+        slip("{ cut-power = \"active\" }", deed),
+        "error: `servercheck.txt` is not a whole path
+  --> my.toml:17:40
+   |
+17 |     { delete = { on = \"active\", file = \"servercheck.txt\" } },
+   |                                        ^^^^^^^^^^^^^^^^^
+hint: paths on a machine start with `/`"
+    );
+}
+
+/// Each file quotes a promise, each failover has its mask, and every name fits.
+#[test]
+fn the_built_in_scenarios_are_right() {
+    let tree = Tree::embedded();
+    let spec = Spec::load(tree.clone()).unwrap();
+    let promises = Promises::built_in();
+    for architecture in spec.architectures.values() {
+        let all = Scenario::of_architecture(&tree, architecture);
+        for scenario in all.unwrap_or_else(|error| panic!("{error}")) {
+            let name = &scenario.name;
+            let promise = scenario.promise.unwrap_or_else(|| panic!("{name} quotes no promise"));
+            assert!(promises.get(&promise).is_some());
+            let fails_over = promise.starts_with("A3.")
+                || promise.starts_with("A4.")
+                || promise.starts_with("A5.")
+                || promise.starts_with("A6.");
+            assert!(!fails_over || scenario.mask.is_some(), "{name} has no mask");
+        }
+    }
+}
+
+#[test]
+fn every_promise_of_architecture_4_has_a_scenario() {
+    let tree = Tree::embedded();
+    let spec = Spec::load(tree.clone()).unwrap();
+    let all = Scenario::of_architecture(&tree, spec.architecture("arch4").unwrap()).unwrap();
+    let promises = Promises::built_in();
+    for number in promises.numbers().filter(|number| number.starts_with("A4.")) {
+        let tested = all.iter().any(|one| one.promise.as_deref() == Some(number));
+        assert!(tested, "no scenario tests {number}");
+    }
+}
