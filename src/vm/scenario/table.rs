@@ -76,7 +76,7 @@ mod tests {
     fn architecture_4_as_the_book_has_it() {
         assert_eq!(
             table("arch4", "public"),
-            ["172.16.0.10 {80}", "172.16.0.11 {}", "172.16.0.12 {}"]
+            ["172.16.0.10 {80, 443}", "172.16.0.11 {}", "172.16.0.12 {}"]
         );
         assert_eq!(
             table("arch4", "private"),
