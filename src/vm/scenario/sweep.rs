@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::table;
 use crate::error::{Error, Result};
 use crate::spec::Prefix;
-use crate::vm::PortState;
+use crate::vm::{Machine, PortState};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,11 +20,21 @@ const ILL: &str = r#"state=$(systemctl is-system-running)
 imagebuild-check | grep -v -e '^good:' -e '^skipped:'
 true"#;
 
-/// Whether every machine is up and well.
+/// Whether every machine is up and well. All are asked at a time.
 pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
+    let ask = |machine: &mut Machine| machine.succeed(ILL, HEALTH);
+    let answers: Vec<(String, Result<String>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = stage
+            .machines
+            .iter_mut()
+            .map(|(name, machine)| (name.clone(), scope.spawn(move || ask(machine))))
+            .collect();
+        let died = |_| Err(Error::build("the thread that asked a machine died"));
+        threads.into_iter().map(|(name, one)| (name, one.join().unwrap_or_else(died))).collect()
+    });
     let mut ill = Vec::new();
-    for (name, machine) in &mut stage.machines {
-        let said = machine.succeed(ILL, HEALTH)?;
+    for (name, said) in answers {
+        let said = said?;
         if !said.is_empty() {
             ill.push(format!("{name}: {said}"));
         }
