@@ -20,8 +20,9 @@ const GLANCE: Duration = Duration::from_millis(20);
 const MEMORY: &str = "memory";
 const VARIABLES: &str = "variables.fd";
 
-/// A machine as it was at one moment; it can go on from there as often as wanted.
-#[derive(Debug)]
+/// A machine as it was at one moment; it can go on from there as often as wanted, also
+/// several times at once. The folder's owner removes it.
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     folder: PathBuf,
     /// What the machine is made of. Its cables may be others when it goes on.
@@ -148,4 +149,18 @@ impl Machine {
 /// Copies a file; holes in it cost nothing where the file system can.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::copy(from, to).map(drop).map_err(|e| Error::io("write", to, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "some memory").unwrap();
+        let error = copy(file.path(), Path::new("/dev/full")).unwrap_err();
+        assert!(error.to_string().contains("/dev/full"), "{error}");
+        assert!(error.to_string().contains("disk is full"), "{error}");
+    }
 }

@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// Nothing is ever sent or received on a scan's connections.
 const BUFFER: usize = 64;
 
+/// Calls are made in batches: a turn looks at all that are open, and guests need the
+/// processor, too.
+const BATCH: Duration = Duration::from_millis(10);
+
 /// What a port says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortState {
@@ -98,8 +102,8 @@ impl ScanTask {
         });
     }
 
-    fn when(&self) -> Option<Instant> {
-        let next = (!self.ports.is_empty()).then_some(self.next);
+    fn when(&self, now: Instant) -> Option<Instant> {
+        let next = (!self.ports.is_empty()).then_some(self.next.max(now + BATCH));
         next.into_iter().chain(self.calls.front().map(|call| call.end)).min()
     }
 
@@ -124,6 +128,6 @@ impl Task for ScanTask {
         if is_over || is_lost || !has_route {
             return self.over(host, has_route && !is_lost);
         }
-        Turn::Until(self.when())
+        Turn::Until(self.when(now))
     }
 }
