@@ -7,8 +7,8 @@ use crate::spec::{
     Addresses, Architecture, Bind, From, Network, Port, Protocol, Role, Server, Spec,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 /// An address and port on which something listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,17 +43,30 @@ pub(crate) fn ports<'a>(
     for role in spec.roles_of(server) {
         for port in role.ports.iter().filter(|port| port.applies(architecture)) {
             let walk = Walk { architecture, server, role, port };
-            let places = walk.places();
-            let addresses = places.iter().flat_map(|(_, own)| own.both());
             let own = listens.entry(&port.name).or_default();
+            let addresses = walk.addresses().into_iter();
             own.extend(addresses.map(|address| Listen::new(address, port.number)));
-            if port.bind == Bind::Loopback {
-                own.push(Listen::new(IpAddr::from([127, 0, 0, 1]), port.number));
-            }
-            rules.extend(walk.rules(&places));
+            rules.extend(walk.rules());
         }
     }
     (listens, rules)
+}
+
+/// All TCP and UDP sockets on which something listens at `server`, and nothing else.
+pub fn sockets(
+    spec: &Spec,
+    architecture: &Architecture,
+    server: &Server,
+) -> BTreeSet<(Protocol, SocketAddr)> {
+    let mut sockets = BTreeSet::new();
+    for role in spec.roles_of(server) {
+        let own = role.ports.iter().filter(|port| port.applies(architecture));
+        for port in own.filter(|port| port.protocol != Protocol::Vrrp) {
+            let addresses = Walk { architecture, server, role, port }.addresses().into_iter();
+            sockets.extend(addresses.map(|at| (port.protocol, SocketAddr::new(at, port.number))));
+        }
+    }
+    sockets
 }
 
 /// One port of one server.
@@ -88,10 +101,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn rules(&self, places: &[(&'a Network, Addresses)]) -> Vec<String> {
+    /// Where the program listens.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let outside = self.places().into_iter().flat_map(|(_, own)| own.both());
+        let loopback = (self.port.bind == Bind::Loopback).then(|| IpAddr::from([127, 0, 0, 1]));
+        outside.chain(loopback).filter(|address| self.port.speaks(address)).collect()
+    }
+
+    fn rules(&self) -> Vec<String> {
         let mut rules = Vec::new();
-        for (network, own) in places {
-            for (ip, address) in ["ip", "ip6"].into_iter().zip(own.both()) {
+        for (network, own) in self.places() {
+            let versions = ["ip", "ip6"].into_iter().zip(own.both());
+            for (ip, address) in versions.filter(|(_, address)| self.port.speaks(address)) {
                 if let Some(sources) = self.sources(network, ip) {
                     rules.push(self.rule(network, ip, address, &sources));
                 }
