@@ -1,7 +1,7 @@
 //! The shipped images, unmodified, booted: what a person would find who logs in, on the
 //! first boot, after a restart and after a power cut.
 //!
-//! Some ten minutes under emulation; two machines run at a time.
+//! Some twenty minutes under emulation; two machines run at a time.
 //! `cargo test --release --test boot -- --nocapture` shows how they go.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
@@ -16,6 +16,8 @@ mod database;
 mod platforms;
 #[path = "vm/seeds.rs"]
 mod seeds;
+#[path = "vm/servers.rs"]
+mod servers;
 #[path = "vm/web.rs"]
 mod web;
 

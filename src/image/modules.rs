@@ -34,6 +34,9 @@ pub const INITRAMFS: &[&str] = &[
     "erofs",
     "overlay",
     "ext4",
+    // Not to reach anything from here: the cards are there, in the order of their slots,
+    // before udev asks, and the network does not wait for udev to find a driver.
+    "virtio_net",
 ];
 
 /// Modules of `INITRAMFS` whose loading fails with ENODEV on a CPU without the

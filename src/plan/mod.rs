@@ -14,3 +14,5 @@ mod render_networks;
 mod render_units;
 pub mod server;
 pub mod step;
+
+pub use render_firewall::sockets;

@@ -7,8 +7,8 @@ use crate::spec::{
     Addresses, Architecture, Bind, From, Network, Port, Protocol, Role, Server, Spec,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address and port on which something listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,13 +43,10 @@ pub(crate) fn ports<'a>(
     for role in spec.roles_of(server) {
         for port in role.ports.iter().filter(|port| port.applies(architecture)) {
             let walk = Walk { architecture, server, role, port };
-            let places = walk.places();
             let own = listens.entry(&port.name).or_default();
-            own.extend(places.iter().flat_map(|(network, own)| listening(network, own, port)));
-            if port.bind == Bind::Loopback {
-                own.push(Listen::new(IpAddr::from([127, 0, 0, 1]), port.number));
-            }
-            rules.extend(walk.rules(&places));
+            let addresses = walk.addresses().into_iter();
+            own.extend(addresses.map(|address| Listen::new(address, port.number)));
+            rules.extend(walk.rules());
         }
     }
     (listens, rules)
@@ -57,13 +54,28 @@ pub(crate) fn ports<'a>(
 
 /// Where a program listens for one place; on every address, where only the network
 /// knows the server's (the firewall then tells the interface).
-fn listening(network: &Network, own: &Addresses, port: &Port) -> Vec<Listen> {
-    let all: Vec<IpAddr> = if network.dhcp {
-        vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
-    } else {
-        own.all().collect()
-    };
-    all.into_iter().map(|address| Listen::new(address, port.number)).collect()
+fn listening(network: &Network, own: &Addresses) -> Vec<IpAddr> {
+    if network.dhcp {
+        return vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    }
+    own.all().collect()
+}
+
+/// All TCP and UDP sockets on which something listens at `server`, and nothing else.
+pub fn sockets(
+    spec: &Spec,
+    architecture: &Architecture,
+    server: &Server,
+) -> BTreeSet<(Protocol, SocketAddr)> {
+    let mut sockets = BTreeSet::new();
+    for role in spec.roles_of(server) {
+        let own = role.ports.iter().filter(|port| port.applies(architecture));
+        for port in own.filter(|port| port.protocol != Protocol::Vrrp) {
+            let addresses = Walk { architecture, server, role, port }.addresses().into_iter();
+            sockets.extend(addresses.map(|at| (port.protocol, SocketAddr::new(at, port.number))));
+        }
+    }
+    sockets
 }
 
 /// One port of one server.
@@ -98,13 +110,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn rules(&self, places: &[(&'a Network, Addresses)]) -> Vec<String> {
+    /// Where the program listens.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let outside = self.places().into_iter().flat_map(|(network, own)| listening(network, &own));
+        let loopback = (self.port.bind == Bind::Loopback).then(|| IpAddr::from([127, 0, 0, 1]));
+        outside.chain(loopback).filter(|address| self.port.speaks(address)).collect()
+    }
+
+    fn rules(&self) -> Vec<String> {
         let mut rules = Vec::new();
-        for (network, own) in places {
+        for (network, own) in self.places() {
             if network.dhcp {
                 rules.extend(self.port.from.contains(&From::Any).then(|| self.open(network)));
             }
-            for address in own.all() {
+            for address in own.all().filter(|address| self.port.speaks(address)) {
                 let ip = if address.is_ipv4() { "ip" } else { "ip6" };
                 if let Some(sources) = self.sources(network, ip) {
                     rules.push(self.rule(network, ip, address, &sources));

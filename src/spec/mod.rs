@@ -30,7 +30,8 @@ pub use model::{
     OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
 };
 pub use role::{
-    Bind, Check, Credential, From, Install, Kind, Port, Protocol, Role, Scope, Unit, Validator,
+    Bind, Check, Credential, From, Install, IpVersion, Kind, Port, Protocol, Role, Scope, Unit,
+    Validator,
 };
 pub use settings::{Nat, Replication, StaticFiles};
 pub use site::{AptSource, Site};

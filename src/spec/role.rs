@@ -7,6 +7,7 @@ use super::model::{Architecture, Purpose};
 use super::units::Mode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use toml::Spanned;
 
 /// A role as it is written.
@@ -144,14 +145,35 @@ pub struct Port {
     /// Only in architectures in which no server has any of these roles.
     #[serde(default)]
     pub without_roles: Vec<String>,
+    /// The one IP version that the program speaks, if it does not speak both.
+    pub only: Option<IpVersion>,
 }
 
 impl Port {
+    /// Whether the program listens on such an address.
+    pub fn speaks(&self, address: &IpAddr) -> bool {
+        match self.only {
+            None => true,
+            Some(IpVersion::V4) => address.is_ipv4(),
+            Some(IpVersion::V6) => address.is_ipv6(),
+        }
+    }
+
     /// Whether the port is there in `architecture`.
     pub fn applies(&self, architecture: &Architecture) -> bool {
         let some_has = |role: &String| architecture.with_role(role).next().is_some();
         self.with_role.as_ref().is_none_or(some_has) && !self.without_roles.iter().any(some_has)
     }
+}
+
+/// A version of the Internet Protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpVersion {
+    /// 32 bits.
+    V4,
+    /// 128 bits.
+    V6,
 }
 
 /// A protocol.

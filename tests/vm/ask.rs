@@ -39,6 +39,14 @@ impl Guest {
         eprintln!("{name}: shell after {:.1} s, factor {factor:.1}", uptime.as_secs_f64());
     }
 
+    /// Restarts the guest, which must let go of all its disks.
+    pub(crate) fn reboot(&mut self) {
+        self.machine.reboot().unwrap_or_else(|e| panic!("{e}"));
+        let console = self.machine.console();
+        let failed: Vec<&str> = console.lines().filter(|line| line.contains("FAILED")).collect();
+        self.check(failed.is_empty(), &format!("at shutdown or after it: {failed:?}"));
+    }
+
     /// What a command prints; it must end with 0.
     pub(crate) fn ask(&mut self, command: &str) -> String {
         self.machine.succeed(command, native(3)).unwrap_or_else(|e| panic!("{e}"))

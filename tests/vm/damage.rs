@@ -14,13 +14,13 @@ use std::sync::OnceLock;
 const SUPERBLOCK: u64 = 1024;
 
 fn with_flip(name: &str, offset: u64) -> Guest {
-    let mut config = world().seeded("web1", name);
+    let mut config = world().seeded("arch4-web1", name);
     config.disk = config.disk.edit(Edit::Flip(offset));
     start(config)
 }
 
 fn flip_of_superblock(label: &str, layer: &str) {
-    let (offset, _) = world().partition("web1", label);
+    let (offset, _) = world().partition("arch4-web1", label);
     // A byte of the volume's name: nobody but verity can know that it is wrong.
     let guest = with_flip(&format!("superblock-{layer}"), offset + SUPERBLOCK + 64);
     guest.says("is corrupted");
@@ -40,19 +40,18 @@ fn a_flip_in_the_configurations_superblock_is_refused() {
 }
 
 /// The configuration is not compressed: its files stand in the partition as they are.
+/// A machine that is up with a part of it may be up without its firewall.
 #[test]
 fn a_flip_in_a_configuration_file_is_refused() {
-    let (offset, size) = world().partition("web1", "a-config");
+    let (offset, size) = world().partition("arch4-web1", "a-config");
     let mut bytes = vec![0; size as usize];
     File::open(raw_web1()).unwrap().read_exact_at(&mut bytes, offset).unwrap();
     let words = b"location = /servercheck.txt";
     let at = bytes.windows(words.len()).position(|window| window == words).unwrap();
-    let mut guest = with_flip("file-config", offset + at as u64);
-    guest.wait_for_shell();
-    // The block holds other small files, too; which units they break is not the point.
-    let read = guest.holds("cat /etc/nginx/sites-available/site");
-    guest.check(!read, "the damaged file can be read");
+    let guest = with_flip("file-config", offset + at as u64);
     guest.says("is corrupted");
+    guest.says("the config layer of slot a is damaged");
+    guest.gives_up();
 }
 
 #[test]
@@ -64,6 +63,18 @@ fn a_flip_in_a_packages_file_is_refused() {
     let read = guest.holds("cat /usr/sbin/nginx >/dev/null");
     guest.check(!read, "the damaged file can be read");
     guest.ask("! systemctl is-active nginx.service");
+}
+
+#[test]
+fn without_its_firewall_a_server_has_no_network() {
+    let mut guest = with_flip("nft", place_of("/usr/sbin/nft"));
+    guest.wait_for_shell();
+    guest.within(native(10), "systemctl is-failed --quiet nftables.service");
+    guest.machine.run("systemctl is-system-running --wait", native(30)).unwrap();
+    guest.expect("systemctl is-active systemd-networkd.service || true", "inactive");
+    let addresses = "ip -o address show | grep -vE ' lo |inet6 fe80'";
+    let has_one = guest.holds(addresses);
+    guest.check(!has_one, "a card has an address");
 }
 
 /// Else the kernel panics and starts again, for ever, and never says why.
@@ -78,7 +89,7 @@ fn a_flip_in_systemd_is_refused_before_it_runs() {
 
 /// A byte of the disk in the middle of a file of web1's packages.
 fn place_of(path: &str) -> u64 {
-    let (offset, _) = world().partition("web1", "a-packages");
+    let (offset, _) = world().partition("arch4-web1", "a-packages");
     let (by_path, by_offset) = (format!("--path={path}"), format!("--offset={offset}"));
     let outcomes = Sandbox::new(Root::ReadOnly(world().tools.clone()), 0)
         .bind(raw_web1(), "/run/disk")
@@ -98,7 +109,7 @@ fn raw_web1() -> PathBuf {
     static RAW: OnceLock<PathBuf> = OnceLock::new();
     let raw = RAW.get_or_init(|| {
         let raw = world().out.join("raw");
-        build("web1", "raw", &raw);
+        build("arch4-web1", "raw", &raw);
         raw
     });
     raw.join("arch4-web1.raw")
@@ -107,8 +118,8 @@ fn raw_web1() -> PathBuf {
 #[test]
 fn two_copies_of_the_disk_are_refused() {
     let world = world();
-    let config = world.seeded("web1", "two-copies");
-    let guest = start(config.second_disk(DiskConfig::of_image(world.image("web1"))));
+    let config = world.seeded("arch4-web1", "two-copies");
+    let guest = start(config.second_disk(DiskConfig::of_image(world.image("arch4-web1"))));
     guest.says("two disks are copies of this system");
     guest.says("detach one of them and boot again");
 }

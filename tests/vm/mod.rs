@@ -1,8 +1,10 @@
-//! What the boot tests share: the images, built once by the program itself, QEMU of the
-//! lock, and at most two machines at a time.
+//! What the boot tests share: the images, each built once by the program itself, QEMU of
+//! the lock, and at most two machines at a time. An image is named as its file is:
+//! `arch4-web1`.
 
 pub(crate) mod ask;
 pub(crate) mod seed;
+pub(crate) mod spec;
 
 use imagebuild::build::Build;
 use imagebuild::exec::Program;
@@ -11,15 +13,22 @@ use imagebuild::lock::file::Lock;
 use imagebuild::lock::mirror::Mirrors;
 use imagebuild::lock::pool::{Outcome, Pool};
 use imagebuild::plan::server::{Plan, TOOLS, VM_TOOLS};
-use imagebuild::sandbox::{self, Root, Sandbox};
+use imagebuild::sandbox;
+use imagebuild::seed::Maker;
+use imagebuild::spec::{Architecture, Server, Spec, Tree};
 use imagebuild::store::Store;
 use imagebuild::vm::{Cable, DiskConfig, Emulator, MachineConfig};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// The application's password; with what SQL and shells stumble over.
 pub(crate) const PASSWORD: &str = r#"it's \ a "password", 100 %"#;
+
+/// munin's password, and `openssl passwd -apr1 -salt imagebld` of it.
+pub(crate) const MUNIN_PASSWORD: &str = "graphs for all";
+const MUNIN_HASH: &str = "munin:$apr1$imagebld$qXiv9IhMfnxud4xrmYT/z1\n";
 
 /// A size that every image can grow to.
 pub(crate) const LARGER: u64 = 8 << 30;
@@ -31,8 +40,9 @@ pub(crate) struct World {
     pub(crate) out: PathBuf,
     /// The closure that builds images.
     pub(crate) tools: PathBuf,
-    /// An SSH host key.
-    pub(crate) host_key: Vec<u8>,
+    /// What the images are made from.
+    pub(crate) spec: Spec,
+    built: Mutex<BTreeSet<String>>,
 }
 
 pub(crate) fn world() -> &'static World {
@@ -41,8 +51,6 @@ pub(crate) fn world() -> &'static World {
         sandbox::use_helper(env!("CARGO_BIN_EXE_imagebuild"));
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
         std::fs::create_dir_all(out.join("logs")).unwrap();
-        build("web1", "qcow2", &out);
-        build("database1", "qcow2", &out);
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let store = Store::open(&Store::default_root()).unwrap();
         let lock = Lock::read(&project.join("imagebuild.lock")).unwrap();
@@ -50,15 +58,16 @@ pub(crate) fn world() -> &'static World {
         let plan = Plan::of_tools(&lock, TOOLS).unwrap();
         let tools = Build::new(&store, &plan).provide(plan.steps[0].key).unwrap().path("tree");
         let emulator = Emulator::provide(&store, &lock).unwrap();
-        let host_key = host_key(&tools);
-        World { emulator, out, tools, host_key }
+        let spec = Spec::load(Tree::embedded()).unwrap();
+        World { emulator, out, tools, spec, built: Mutex::default() }
     })
 }
 
 /// Builds a server, as a user would.
-pub(crate) fn build(server: &str, format: &str, out: &Path) {
+pub(crate) fn build(image: &str, format: &str, out: &Path) {
+    let (architecture, server) = image.split_once('-').unwrap();
     Program::new(env!("CARGO_BIN_EXE_imagebuild"))
-        .args(["arch4", "--role", server, "--format", format, "--out"])
+        .args([architecture, "--role", server, "--format", format, "--out"])
         .arg(out)
         .envs(std::env::vars_os())
         .dir(env!("CARGO_MANIFEST_DIR"))
@@ -73,25 +82,27 @@ fn fetch(store: &Store, lock: &Lock) {
     assert!(matches!(outcome, Outcome::Complete { .. }), "{outcome:?}");
 }
 
-fn host_key(tools: &Path) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    Sandbox::new(Root::ReadOnly(tools.to_owned()), 0)
-        .bind_writable(folder.path(), "/out")
-        .run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "/out/key"])
-        .execute()
-        .unwrap();
-    std::fs::read(folder.path().join("key")).unwrap()
-}
-
 impl World {
     /// The shipped file.
-    pub(crate) fn image(&self, server: &str) -> PathBuf {
-        self.out.join(format!("arch4-{server}.qcow2"))
+    pub(crate) fn image(&self, image: &str) -> PathBuf {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if !built.contains(image) {
+            build(image, "qcow2", &self.out);
+            built.insert(image.to_owned());
+        }
+        self.out.join(format!("{image}.qcow2"))
+    }
+
+    /// What the spec says of it.
+    pub(crate) fn server(&self, image: &str) -> (&Architecture, &Server) {
+        let (architecture, server) = image.split_once('-').unwrap();
+        let architecture = self.spec.architecture(architecture).unwrap();
+        (architecture, architecture.server(server).unwrap())
     }
 
     /// First byte and bytes of a partition.
-    pub(crate) fn partition(&self, server: &str, label: &str) -> (u64, u64) {
-        let json = std::fs::read(self.out.join(format!("arch4-{server}.json"))).unwrap();
+    pub(crate) fn partition(&self, image: &str, label: &str) -> (u64, u64) {
+        let json = std::fs::read(self.image(image).with_extension("json")).unwrap();
         let manifest: Value = serde_json::from_slice(&json).unwrap();
         let partitions = manifest["map"]["partitions"].as_array().unwrap();
         let one = partitions.iter().find(|one| one["label"] == label).unwrap();
@@ -99,28 +110,39 @@ impl World {
     }
 
     /// A server without a seed; `test` names its console's log. Both cards are there on
-    /// database1, too: its only network is on eth1.
-    pub(crate) fn bare(&self, server: &str, test: &str) -> MachineConfig {
-        let disk = DiskConfig::of_image(self.image(server));
-        let config = MachineConfig::new(&format!("{server}-{test}"), disk);
+    /// database servers, too: their only network is on eth1.
+    pub(crate) fn bare(&self, image: &str, test: &str) -> MachineConfig {
+        let disk = DiskConfig::of_image(self.image(image));
+        let config = MachineConfig::new(&format!("{image}-{test}"), disk);
         config.logs(self.out.join("logs")).nic(Cable::Loose).nic(Cable::Loose)
     }
 
     /// A server with all its credentials in SMBIOS.
-    pub(crate) fn seeded(&self, server: &str, test: &str) -> MachineConfig {
+    pub(crate) fn seeded(&self, image: &str, test: &str) -> MachineConfig {
         let with = |config: MachineConfig, (name, content): (String, Vec<u8>)| {
             config.credential(&name, content)
         };
-        self.credentials().into_iter().fold(self.bare(server, test), with)
+        self.credentials(image).into_iter().fold(self.bare(image, test), with)
     }
 
-    /// What a seed holds.
-    pub(crate) fn credentials(&self) -> Vec<(String, Vec<u8>)> {
-        vec![
-            ("ssh.host-key-ed25519".to_owned(), self.host_key.clone()),
-            ("database.app-password".to_owned(), PASSWORD.into()),
-            ("timers.factor".to_owned(), b"20".to_vec()),
-        ]
+    /// What a seed holds: made as `imagebuild seed` makes it, but for passwords that the
+    /// tests must know.
+    pub(crate) fn credentials(&self, image: &str) -> Vec<(String, Vec<u8>)> {
+        let (_, server) = self.server(image);
+        let maker = Maker { tools: &self.tools, site: &self.spec.site };
+        let mut made = BTreeMap::new();
+        for credential in self.spec.roles_of(server).flat_map(|role| &role.credentials) {
+            if !credential.optional && !made.contains_key(&credential.name) {
+                let (value, _) = maker.make(server, credential).unwrap().unwrap();
+                made.insert(credential.name.clone(), value.into_bytes());
+            }
+        }
+        made.insert("database.app-password".to_owned(), PASSWORD.into());
+        made.insert("timers.factor".to_owned(), b"20".to_vec());
+        if let Some(hash) = made.get_mut("monitor.htpasswd") {
+            *hash = MUNIN_HASH.into();
+        }
+        made.into_iter().collect()
     }
 }
 

@@ -6,7 +6,7 @@ use imagebuild::vm::{Bus, Firmware};
 
 fn boots(firmware: Firmware, bus: Bus) {
     let name = format!("{firmware:?}-{bus:?}").to_lowercase();
-    let mut guest = boot(world().seeded("web1", &name).platform(firmware, bus));
+    let mut guest = boot(world().seeded("arch4-web1", &name).platform(firmware, bus));
     let disk = match bus {
         Bus::VirtioBlk => "/dev/vda",
         Bus::VirtioScsi | Bus::Ahci => "/dev/sda",

@@ -5,10 +5,10 @@ use super::World;
 use imagebuild::fs::Sha256Digest;
 
 /// The content of partition 7 for this server.
-pub(crate) fn of(world: &World, server: &str) -> Vec<u8> {
-    match std::fs::read(world.out.join(format!("arch4-{server}.seed"))) {
+pub(crate) fn of(world: &World, image: &str) -> Vec<u8> {
+    match std::fs::read(world.out.join(format!("{image}.seed"))) {
         Ok(bytes) => bytes,
-        Err(_) => written_by_hand(&world.credentials()),
+        Err(_) => written_by_hand(&world.credentials(image)),
     }
 }
 

@@ -7,7 +7,7 @@ use imagebuild::vm::Edit;
 
 #[test]
 fn web1_without_a_seed_says_so() {
-    let mut guest = boot(world().bare("web1", "seedless"));
+    let mut guest = boot(world().bare("arch4-web1", "seedless"));
     guest.is_running();
     lacks_its_seed(&mut guest, "web1");
     is_off(&mut guest, &["ssh.service", "php8.4-fpm.service"]);
@@ -33,7 +33,7 @@ fn makes_its_own_certificate(guest: &mut Guest) {
 
 #[test]
 fn database1_without_a_seed_starts_no_database() {
-    let mut guest = boot(world().bare("database1", "seedless"));
+    let mut guest = boot(world().bare("arch4-database1", "seedless"));
     guest.is_running();
     lacks_its_seed(&mut guest, "database1");
     is_off(&mut guest, &["ssh.service", "mariadb.service", "imagebuild-database.service"]);
@@ -59,10 +59,10 @@ fn is_off(guest: &mut Guest, units: &[&str]) {
 #[test]
 fn the_seed_partition_is_read() {
     let world = world();
-    let (offset, size) = world.partition("web1", "seed");
-    let seed = seed::of(world, "web1");
+    let (offset, size) = world.partition("arch4-web1", "seed");
+    let seed = seed::of(world, "arch4-web1");
     assert!(seed.len() as u64 <= size);
-    let mut config = world.bare("web1", "seed-partition");
+    let mut config = world.bare("arch4-web1", "seed-partition");
     config.disk = config.disk.edit(Edit::Write(offset, seed));
     let mut guest = boot(config);
     guest.is_running();
@@ -79,9 +79,9 @@ fn the_seed_partition_is_read() {
 #[test]
 fn a_damaged_seed_is_announced() {
     let world = world();
-    let (offset, _) = world.partition("web1", "seed");
-    let mut config = world.bare("web1", "seed-damaged");
-    let seed = seed::of(world, "web1");
+    let (offset, _) = world.partition("arch4-web1", "seed");
+    let mut config = world.bare("arch4-web1", "seed-damaged");
+    let seed = seed::of(world, "arch4-web1");
     config.disk = config.disk.edit(Edit::Write(offset, seed)).edit(Edit::Flip(offset + 512 + 512));
     let mut guest = boot(config);
     guest.says("the seed partition is damaged: starting as if there were no seed");
