@@ -18,11 +18,8 @@ pub const TOOLS: &str = "tools/build";
 pub const VM_TOOLS: &str = "tools/vm";
 
 /// The kernel's command line beside what GRUB adds: consoles on screen and serial
-/// line, the book's interface names, a panic reboots after half a minute. Of the security
-/// modules those that need no policy: with `bpf` systemd loads a program for a setting
-/// that no unit has, which takes longer than all its units.
-const ARGUMENTS: &str =
-    "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30 lsm=landlock,lockdown,yama";
+/// line, the book's interface names, a panic reboots after half a minute.
+const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
 
 /// Where GRUB, and the programs of the initramfs, come from.
 const BOOT_PACKAGES: [&str; 5] =

@@ -261,8 +261,8 @@ fn stretch(speed: f64) -> u32 {
     (speed * TIMERS_SHARE).ceil().clamp(1.0, 100.0) as u32
 }
 
-/// See [`stretch`]. Tried with three machines on two cores: with half of this, adverts
-/// still came in time on an idle host; the rest is for one that is not.
+/// See [`stretch`]. An estimate on the safe side: what was tried is a factor of 8 for
+/// machines that were 20 to 30 times slower, three of them on two busy cores.
 const TIMERS_SHARE: f64 = 0.7;
 
 #[cfg(test)]
