@@ -192,6 +192,13 @@ impl Error {
         self
     }
 
+    /// As an error of another kind: what it means depends on who asked.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Error {
+        self.0.kind = kind;
+        self
+    }
+
     /// Who has to act.
     pub fn kind(&self) -> Kind {
         self.0.kind

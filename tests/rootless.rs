@@ -102,10 +102,10 @@ fn without_ranges_there_is_one_clear_error() {
     let arguments = arguments(&home);
     let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
     let output = imagebuild(&user, &arguments);
-    assert_eq!(output.code, 1);
+    assert_eq!(output.code, 2);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "error: bootloader: /etc/subuid gives you no range of 65535 subordinate ids\n\
+        "error: /etc/subuid gives you no range of 65535 subordinate ids\n\
          hint: either run as root, or install the package `uidmap` and give your user a range: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`\n"
     );
     assert_eq!(left_in_tmp(&home), Vec::<PathBuf>::new());

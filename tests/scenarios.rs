@@ -1,4 +1,4 @@
-//! The scenarios of vm-tests/ on the shipped images, one test each, and each mask as a
+//! Scenarios of vm-tests/ on the shipped images, one test each, and each mask as a
 //! test of its own that passes when the scenario goes red. All of an architecture share
 //! one boot, so they run one after another; what they measured is in
 //! `target/tmp/scenarios/`: a page, JUnit's XML, JSON, consoles, captures.
@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Architectures whose machines are booted here.
-const ARCHITECTURES: [&str; 1] = ["arch4"];
+/// Architectures whose machines are booted here, and the scenarios that have been seen to
+/// hold, and to go red with their mechanism masked. The others of vm-tests/ run with
+/// `imagebuild test`; each joins when it has been seen to do both.
+const PROVEN: [(&str, &[&str]); 1] = [("arch4", &["whole-server-lost"])];
 
 /// The topology of one architecture: booted when the first test wants it.
 struct Theatre {
@@ -130,12 +132,15 @@ fn main() -> ExitCode {
     // They live as long as the process, like the stages that borrow them.
     let spec: &'static Spec = Box::leak(Box::new(Spec::read(project::folder()).unwrap()));
     let (mut theatres, mut all) = (Vec::new(), Vec::new());
-    for name in ARCHITECTURES {
+    for (name, proven) in PROVEN {
         let architecture = spec.architecture(name).unwrap();
-        let scenarios = Scenario::of_architecture(&spec.tree, architecture);
+        let mut scenarios = Scenario::of_architecture(&spec.tree, architecture)
+            .unwrap_or_else(|error| panic!("{error}"));
+        scenarios.retain(|scenario| proven.contains(&scenario.name.as_str()));
+        assert_eq!(scenarios.len(), proven.len(), "a scenario of {name} is missing");
         let theatre = Theatre { spec, architecture, open: None, closed: None };
         let theatre = Arc::new(Mutex::new(theatre));
-        all.extend(trials(&theatre, scenarios.unwrap_or_else(|error| panic!("{error}"))));
+        all.extend(trials(&theatre, scenarios));
         theatres.push(theatre);
     }
     let conclusion = libtest_mimic::run(&arguments, all);

@@ -8,6 +8,7 @@ use crate::explain::record;
 use crate::names;
 use crate::plan::server::Plan;
 use crate::progress;
+use crate::sandbox;
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -45,6 +46,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let role = arguments.role.as_deref();
     let spec: Spec = project.spec.clone();
     let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
+    sandbox::check_ids()?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
     let mut made = make(arguments, &project, &chosen);

@@ -19,17 +19,7 @@ pub(super) const WAYS_OUT: &str = "either run as root, or install the package `u
 /// # Errors
 /// When there is no range or no newuidmap: with the ways out.
 pub(super) fn map(pid: u32) -> Result<()> {
-    let user = nix::unistd::getuid();
-    let group = nix::unistd::getgid();
-    let name = nix::unistd::User::from_uid(user).ok().flatten().map(|user| user.name);
-    let number = user.to_string();
-    for (tool, file, own) in
-        [("newuidmap", "/etc/subuid", user.as_raw()), ("newgidmap", "/etc/subgid", group.as_raw())]
-    {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let start = range_start(&text, name.as_deref().unwrap_or(&number), &number)
-            .ok_or_else(|| no_range(file))?;
-        let tool = find(tool).ok_or_else(|| no_tool(tool))?;
+    for Range { tool, own, start } in ranges()? {
         Program::new(tool)
             .arg(pid.to_string())
             .args(["0", &own.to_string(), "1", "1", &start.to_string(), &WANTED.to_string()])
@@ -37,6 +27,40 @@ pub(super) fn map(pid: u32) -> Result<()> {
             .map_err(|e| e.hint(WAYS_OUT))?;
     }
     Ok(())
+}
+
+/// Checks that the ids of a sandbox can be mapped: at once, not after minutes of work.
+/// Root needs nothing.
+///
+/// # Errors
+/// As [`map`].
+pub fn check_ids() -> Result<()> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { ranges().map(drop) }
+}
+
+/// A range of subordinate ids, and the program that maps it.
+struct Range {
+    tool: PathBuf,
+    own: u32,
+    start: u32,
+}
+
+/// The user's range of user ids, and that of group ids.
+fn ranges() -> Result<[Range; 2]> {
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let number = user.to_string();
+    let name = nix::unistd::User::from_uid(user).ok().flatten().map(|user| user.name);
+    let name = name.unwrap_or_else(|| number.clone());
+    let range = |tool: &str, file: &str, own: u32| -> Result<Range> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let start = range_start(&text, &name, &number).ok_or_else(|| no_range(file))?;
+        let tool = find(tool).ok_or_else(|| no_tool(tool))?;
+        Ok(Range { tool, own, start })
+    };
+    Ok([
+        range("newuidmap", "/etc/subuid", user.as_raw())?,
+        range("newgidmap", "/etc/subgid", group.as_raw())?,
+    ])
 }
 
 /// The first range of at least [`WANTED`] ids for this user in subuid(5) text.

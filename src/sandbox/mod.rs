@@ -14,6 +14,7 @@ mod ops;
 mod sort;
 
 pub use child::{PATH, run_id_mapper, run_inner, run_outer};
+pub use ids::check_ids;
 pub use listing::{FileKind, ListedFile, listing_from_json};
 pub use ops::{Op, secret_in};
 

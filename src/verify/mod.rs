@@ -5,6 +5,7 @@
 //! them is in `surroundings.rs`, what is compared in `compare.rs`.
 
 pub mod compare;
+mod copy;
 pub mod surroundings;
 
 pub use compare::Difference;

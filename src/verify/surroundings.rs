@@ -1,14 +1,12 @@
 //! Where and how a build runs: paths, user, umask, environment, cores, the order in
 //! which folders give their files, and what of the host can be seen.
 
+use super::copy::copy_project;
 use crate::error::{Error, Result};
 use crate::exec::Program;
 use crate::fs;
 use crate::sandbox;
 use std::path::{Path, PathBuf};
-
-/// What of a project belongs to it, beside what the user keeps there.
-const PROJECT: [&str; 5] = ["imagebuild.lock", "images", "overlays", "roles", "site.toml"];
 
 /// Folders in which a host keeps programs.
 const HIDE: &str = r#"
@@ -171,23 +169,6 @@ impl Surroundings {
             ("PYTHONHASHSEED", "7"),
         ]
     }
-}
-
-fn copy_project(from: &Path, to: &Path) -> Result<()> {
-    let mut entries = Vec::new();
-    for name in PROJECT.iter().filter(|name| from.join(name).exists()) {
-        for entry in walkdir::WalkDir::new(from.join(name)).sort_by_file_name() {
-            let entry = entry.map_err(|e| Error::build(format!("cannot list the project: {e}")))?;
-            entries.push(entry);
-        }
-    }
-    for entry in entries.iter().rev().filter(|entry| entry.file_type().is_file()) {
-        let below = entry.path().strip_prefix(from).unwrap_or(entry.path());
-        let target = to.join(below);
-        target.parent().map_or(Ok(()), fs::create_dir_all)?;
-        std::fs::copy(entry.path(), &target).map_err(|e| Error::io("copy", entry.path(), &e))?;
-    }
-    Ok(())
 }
 
 /// Gives a folder and all that is in it to a user.
