@@ -69,7 +69,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         let site = "content = \"www\"\ndebs = [\"debs\"]\n[sources.x]\nkey = \"x.asc\"\n";
-        let ours = ["debs/a.deb", "images/a.toml", "imagebuild.lock", "www/i/index.html", "x.asc"];
+        let ours = ["debs/a.deb", "imagebuild.lock", "images/a.toml", "www/i/index.html", "x.asc"];
         ours.iter().for_each(|path| put(path, path));
         put("site.toml", site);
         ["out/big.qcow2", "secrets/arch1.toml", "notes"].iter().for_each(|path| put(path, ""));
