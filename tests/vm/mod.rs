@@ -78,8 +78,10 @@ pub(crate) fn build(image: &str, format: &str, out: &Path) {
 fn fetch(store: &Store, lock: &Lock) {
     let mirrors = Mirrors::choose(None, None, Path::new("/")).unwrap();
     let pool = Pool::new(store.root(), mirrors, Fetcher::new(Patience::default()), lock).unwrap();
-    let outcome = pool.ensure(&lock.set(VM_TOOLS).unwrap()).unwrap();
-    assert!(matches!(outcome, Outcome::Complete { .. }), "{outcome:?}");
+    for set in [TOOLS, VM_TOOLS] {
+        let outcome = pool.ensure(&lock.set(set).unwrap()).unwrap();
+        assert!(matches!(outcome, Outcome::Complete { .. }), "{outcome:?}");
+    }
 }
 
 impl World {
