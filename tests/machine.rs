@@ -24,7 +24,8 @@ impl Bench {
     fn set_up() -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let public = Segment::new("public", folder.path()).unwrap();
-        let mut config = world().seeded("web1", "verbs").second_disk(DiskConfig::blank(LARGER));
+        let mut config =
+            world().seeded("arch4-web1", "verbs").second_disk(DiskConfig::blank(LARGER));
         config.nics[0].cable = public.plug("web1").unwrap();
         let users = [Client::parse("172.16.255.1/16").unwrap()];
         let users = Users::attach(&public, "users", &users).unwrap();

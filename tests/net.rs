@@ -72,7 +72,7 @@ fn ip(text: &str) -> IpAddr {
 
 #[test]
 fn web_users_reach_web1_and_feel_its_cable() {
-    let mut config = world().seeded("web1", "net");
+    let mut config = world().seeded("arch4-web1", "net");
     let wired = wire(&mut config);
     let mac = config.nics[0].mac;
     let mut guest = boot(config);

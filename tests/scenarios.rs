@@ -1,4 +1,4 @@
-//! Scenarios of vm-tests/ on the shipped images, one test each, and each mask as a
+//! The scenarios of vm-tests/ on the shipped images, one test each, and each mask as a
 //! test of its own that passes when the scenario goes red. All of an architecture share
 //! one boot, so they run one after another; what they measured is in
 //! `target/tmp/scenarios/`: a page, JUnit's XML, JSON, consoles, captures.
@@ -10,30 +10,33 @@ mod project;
 use imagebuild::build::Build;
 use imagebuild::exec::Program;
 use imagebuild::plan::server::{Plan, TOOLS, VM_TOOLS};
-use imagebuild::scenario::Scenario;
+use imagebuild::scenario::{Promises, Scenario};
 use imagebuild::spec::{Architecture, Spec};
-use imagebuild::vm::scenario::outcome::{Run, Verdict};
+use imagebuild::vm::scenario::outcome::{Outcome, Run, Verdict};
 use imagebuild::vm::scenario::{Props, Stage};
 use imagebuild::vm::{Emulator, report};
 use libtest_mimic::{Arguments, Failed, Trial};
 use project::Project;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Architectures whose machines are booted here, and the scenarios that have been seen to
-/// hold, and to go red with their mechanism masked. The others of vm-tests/ run with
-/// `imagebuild test`; each joins when it has been seen to do both.
-const PROVEN: [(&str, &[&str]); 1] = [("arch4", &["whole-server-lost"])];
+/// In this order, one after another: two topologies at a time would slow each other down.
+const ARCHITECTURES: [&str; 6] = ["arch1", "arch2", "arch3", "arch5", "arch6", "arch4"];
+/// Whose machines are shown what is not so.
+const RED: &str = "arch4";
 
-/// The topology of one architecture: booted when the first test wants it.
-struct Theatre {
+/// The house: one topology is up at a time, booted when the first test wants it.
+struct House {
     spec: &'static Spec,
-    architecture: &'static Architecture,
-    open: Option<(Stage<'static>, Run)>,
-    /// Why it cannot be opened: told to every test, tried once.
-    closed: Option<String>,
+    open: Option<(&'static Architecture, Stage<'static>, Run)>,
+    /// Why an architecture cannot be opened: told to every test, tried once.
+    closed: BTreeMap<String, String>,
 }
+
+/// What a test does in the house.
+type Play = Box<dyn FnOnce(&mut House) -> Result<(), Failed> + Send>;
 
 fn out() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios")
@@ -69,21 +72,37 @@ fn set_up(
     Stage::set_up(spec, architecture, props).map_err(|error| error.to_string())
 }
 
-impl Theatre {
-    fn attempt(&mut self, scenario: &Scenario, masked: bool) -> Result<(), Failed> {
-        if let Some(why) = &self.closed {
+impl House {
+    /// The topology of `architecture`; the one that was up is ended.
+    fn stage(
+        &mut self,
+        architecture: &'static Architecture,
+    ) -> Result<(&mut Stage<'static>, &mut Run), Failed> {
+        let name = &architecture.name;
+        if let Some(why) = self.closed.get(name) {
             return Err(Failed::from(why));
         }
-        if self.open.is_none() {
-            match set_up(self.spec, self.architecture) {
-                Ok(stage) => self.open = Some((stage, Run::default())),
+        if self.open.as_ref().is_none_or(|(open, ..)| open.name != *name) {
+            self.close()?;
+            match set_up(self.spec, architecture) {
+                Ok(stage) => self.open = Some((architecture, stage, Run::default())),
                 Err(why) => {
-                    self.closed = Some(why.clone());
+                    self.closed.insert(name.clone(), why.clone());
                     return Err(Failed::from(why));
                 }
             }
         }
-        let (stage, run) = self.open.as_mut().unwrap();
+        let (_, stage, run) = self.open.as_mut().unwrap();
+        Ok((stage, run))
+    }
+
+    fn attempt(
+        &mut self,
+        architecture: &'static Architecture,
+        scenario: &Scenario,
+        masked: bool,
+    ) -> Result<(), Failed> {
+        let (stage, run) = self.stage(architecture)?;
         let outcome = stage.attempt(scenario, masked).map_err(|error| error.to_string())?;
         let verdict = outcome.verdict;
         let why = outcome.failure.as_ref().map_or(String::new(), |failure| failure.text.clone());
@@ -95,61 +114,107 @@ impl Theatre {
         }
     }
 
+    /// Shows the machines what is not so, one expectation of each kind after another: each
+    /// fails, with the words of the golden.
+    fn every_expectation_can_fail(
+        &mut self,
+        architecture: &'static Architecture,
+    ) -> Result<(), Failed> {
+        let (stage, _) = self.stage(architecture)?;
+        stage.restore().map_err(|error| error.to_string())?;
+        let mut told = String::new();
+        for file in files_of(&project::folder().join("tests/red")) {
+            let content = std::fs::read(&file).unwrap();
+            let name = file.file_name().unwrap().to_str().unwrap();
+            let scenario = Scenario::read(name, &content, architecture, &Promises::built_in())
+                .unwrap_or_else(|error| panic!("{error}"));
+            let outcome = stage.perform(&scenario, false).map_err(|error| error.to_string())?;
+            told += &format!("# {name}: {}\n{}\n", scenario.title, words_of(&outcome));
+        }
+        let golden = project::folder().join("tests/goldens/red.txt");
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::write(&golden, &told).unwrap();
+        }
+        let wanted = std::fs::read_to_string(&golden).unwrap_or_default();
+        if told == wanted {
+            return Ok(());
+        }
+        Err(Failed::from(similar::TextDiff::from_lines(&wanted, &told).unified_diff().to_string()))
+    }
+
     /// Ends the machines and writes down what was measured.
     fn close(&mut self) -> Result<(), String> {
-        let Some((stage, told)) = self.open.take() else { return Ok(()) };
+        let Some((architecture, stage, told)) = self.open.take() else { return Ok(()) };
         let run = Run { outcomes: told.outcomes, ..stage.facts() };
-        let file = |suffix: &str| out().join(format!("{}.{suffix}", self.architecture.name));
-        std::fs::write(file("html"), report::page(self.spec, self.architecture, &run)).unwrap();
+        let file = |suffix: &str| out().join(format!("{}.{suffix}", architecture.name));
+        std::fs::write(file("html"), report::page(self.spec, architecture, &run)).unwrap();
         std::fs::write(file("xml"), report::junit(&run)).unwrap();
         std::fs::write(file("scenarios.json"), report::json(&run).unwrap()).unwrap();
         stage.strike().map_err(|error| error.to_string())
     }
 }
 
-fn trials(theatre: &Arc<Mutex<Theatre>>, scenarios: Vec<Scenario>) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for scenario in scenarios {
-        for masked in [false, true] {
-            if masked && scenario.mask.is_none() {
-                continue;
-            }
-            let (theatre, scenario) = (Arc::clone(theatre), scenario.clone());
-            let architecture = theatre.lock().unwrap().architecture.name.clone();
-            let mask = if masked { "::masked" } else { "" };
-            let name = format!("{architecture}::{}{mask}", scenario.name);
-            trials.push(Trial::test(name, move || {
-                let mut theatre = theatre.lock().unwrap_or_else(PoisonError::into_inner);
-                theatre.attempt(&scenario, masked)
-            }));
-        }
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// What is said of a failure, up to what no two runs have in common: consoles, and who
+/// happens to play which part.
+fn words_of(outcome: &Outcome) -> String {
+    let failure = outcome.failure.as_ref().map_or("nothing failed", |failure| &failure.text);
+    let mut text = String::new();
+    for line in failure.lines().take_while(|line| !line.contains("(all times are stretched")) {
+        text += line;
+        text.push('\n');
     }
-    trials
+    for (part, machine) in &outcome.cast {
+        text = text.replace(machine, &format!("<{part}>"));
+    }
+    format!("{:?}: {text}", outcome.verdict)
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
     // They live as long as the process, like the stages that borrow them.
     let spec: &'static Spec = Box::leak(Box::new(Spec::read(project::folder()).unwrap()));
-    let (mut theatres, mut all) = (Vec::new(), Vec::new());
-    for (name, proven) in PROVEN {
+    let house = Arc::new(Mutex::new(House { spec, open: None, closed: BTreeMap::new() }));
+    let mut trials = Vec::new();
+    let mut add = |name: String, play: Play| {
+        let house = Arc::clone(&house);
+        trials.push(Trial::test(name, move || {
+            play(&mut house.lock().unwrap_or_else(PoisonError::into_inner))
+        }));
+    };
+    for name in ARCHITECTURES {
         let architecture = spec.architecture(name).unwrap();
-        let mut scenarios = Scenario::of_architecture(&spec.tree, architecture)
+        let scenarios = Scenario::of_architecture(&spec.tree, architecture)
             .unwrap_or_else(|error| panic!("{error}"));
-        scenarios.retain(|scenario| proven.contains(&scenario.name.as_str()));
-        assert_eq!(scenarios.len(), proven.len(), "a scenario of {name} is missing");
-        let theatre = Theatre { spec, architecture, open: None, closed: None };
-        let theatre = Arc::new(Mutex::new(theatre));
-        all.extend(trials(&theatre, scenarios));
-        theatres.push(theatre);
-    }
-    let conclusion = libtest_mimic::run(&arguments, all);
-    for theatre in theatres {
-        let mut theatre = theatre.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(why) = theatre.close() {
-            eprintln!("{why}");
-            return ExitCode::FAILURE;
+        for scenario in scenarios {
+            let masks = if scenario.mask.is_some() { &[false, true][..] } else { &[false] };
+            for masked in masks.iter().copied() {
+                let suffix = if masked { "::masked" } else { "" };
+                let scenario = scenario.clone();
+                add(
+                    format!("{name}::{}{suffix}", scenario.name),
+                    Box::new(move |house| house.attempt(architecture, &scenario, masked)),
+                );
+            }
         }
+        if name == RED {
+            add(
+                format!("{name}::every_expectation_can_fail"),
+                Box::new(move |house| house.every_expectation_can_fail(architecture)),
+            );
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(why) = house.lock().unwrap_or_else(PoisonError::into_inner).close() {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }

@@ -78,6 +78,7 @@ fn bill(image: &ImageStep, inputs: &BTreeMap<Key, Object>, manifest: &Manifest) 
         packages: &image.packages,
         boot: &image.boot,
         requested: &image.requested,
+        own: &image.own,
         facts: &inputs[&image.inventory].json("inventory.json")?,
         epoch: image.epoch,
     };

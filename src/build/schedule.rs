@@ -87,6 +87,7 @@ struct Desk {
 
 impl Desk {
     fn work(&self, work: &Work<'_>) {
+        let _release = Release(self);
         while let Some(missing) = self.next(work) {
             let made = missing.build.provide(missing.key);
             let mut state = lock(&self.state);
@@ -106,15 +107,31 @@ impl Desk {
             if state.failure.is_some() || exec::interrupted() {
                 return None;
             }
-            let mut left = work.missing.iter().filter(|step| !state.started.contains(&step.key));
-            let mut left = left.by_ref().peekable();
-            left.peek()?;
-            let ready = left.find(|step| step.after.iter().all(|key| state.done.contains(key)));
+            if state.started.len() == work.missing.len() {
+                return None;
+            }
+            let ready = work.missing.iter().find(|step| {
+                !state.started.contains(&step.key)
+                    && step.after.iter().all(|key| state.done.contains(key))
+            });
             if let Some(ready) = ready {
                 state.started.insert(ready.key);
                 return Some(ready);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Lets the others end when a step panics: they would wait for it for ever.
+struct Release<'a>(&'a Desk);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = Error::build("a step panicked");
+            lock(&self.0.state).failure.get_or_insert(told);
+            self.0.changed.notify_all();
         }
     }
 }

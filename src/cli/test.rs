@@ -2,7 +2,7 @@
 
 use super::Common;
 use super::project::{Project, servers};
-use crate::build::{Build, Format};
+use crate::build::{self, Build, Format};
 use crate::error::{Error, Kind, Result};
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
@@ -121,11 +121,16 @@ fn props(
     let mut sets = Project::sets(&chosen);
     sets.extend([TOOLS.to_owned(), VM_TOOLS.to_owned()]);
     project.fetch(&sets)?;
+    let plan = |(architecture, server): &(&Architecture, &Server)| {
+        Plan::new(&project.spec, &project.lock, architecture, server)
+    };
+    let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
+    let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
+    builds.iter().try_for_each(|b| b.check_output(Format::Qcow2, &arguments.out).map(drop))?;
+    build::make_all(&builds, build::default_jobs())?;
     let mut images = BTreeMap::new();
-    for (architecture, server) in chosen {
-        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-        let (file, _) = Build::new(&project.store, &plan).write(Format::Qcow2, &arguments.out)?;
-        images.insert(server.name.clone(), file);
+    for ((_, server), build) in chosen.iter().zip(&builds) {
+        images.insert(server.name.clone(), build.write(Format::Qcow2, &arguments.out)?.0);
     }
     let plan = Plan::of_tools(&project.lock, TOOLS)?;
     let tools = Build::new(&project.store, &plan).provide(plan.steps[0].key)?.path("tree");

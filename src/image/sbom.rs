@@ -7,7 +7,7 @@
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::lock::{builtin, date};
+use crate::lock::date;
 use crate::plan::guid::Guid;
 use crate::plan::step::PackageRef;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub struct Materials<'a> {
     pub boot: &'a [PackageRef],
     /// Names that the server's roles ask for.
     pub requested: &'a [String],
+    /// Those of the packages that are not Debian's.
+    pub own: &'a [String],
     /// By package.
     pub facts: &'a BTreeMap<String, Facts>,
     /// Seconds since 1970: the time of the bill.
@@ -53,12 +55,15 @@ pub fn to_json(manifest: &Manifest, materials: &Materials<'_>) -> Result<String>
     let installed =
         |package: &&PackageRef| materials.packages.iter().any(|p| p.name == package.name);
     let boot: Vec<&PackageRef> = materials.boot.iter().filter(|p| !installed(p)).collect();
-    let known = |package| component(package, materials.facts.get(&package.name), "installed");
+    let url = |package: &PackageRef| purl(package, materials.own);
+    let known = |package: &PackageRef| {
+        component(package, &url(package), materials.facts.get(&package.name), "installed")
+    };
     let components: Vec<Value> = materials
         .packages
         .iter()
         .map(known)
-        .chain(boot.iter().map(|package| component(package, None, "boot")))
+        .chain(boot.iter().map(|package| component(package, &url(package), None, "boot")))
         .collect();
     let bill = json!({
         "bomFormat": "CycloneDX",
@@ -92,8 +97,7 @@ fn image(manifest: &Manifest) -> Value {
     })
 }
 
-fn component(package: &PackageRef, facts: Option<&Facts>, part: &str) -> Value {
-    let purl = purl(package);
+fn component(package: &PackageRef, purl: &str, facts: Option<&Facts>, part: &str) -> Value {
     let mut value = json!({
         "type": "library",
         "bom-ref": purl,
@@ -135,11 +139,12 @@ fn is_plain_url(page: &str) -> bool {
     (page.starts_with("https://") || page.starts_with("http://")) && page.chars().all(plain)
 }
 
-/// The package's URL: <https://github.com/package-url/purl-spec>, type deb.
-fn purl(package: &PackageRef) -> String {
+/// The package's URL: <https://github.com/package-url/purl-spec>, type deb; generic for
+/// packages that Debian does not have.
+fn purl(package: &PackageRef, own: &[String]) -> String {
     let version = encoded(&package.version);
     let name = encoded(&package.name);
-    if package.name == builtin::NAME {
+    if own.contains(&package.name) {
         return format!("pkg:generic/{name}@{version}");
     }
     format!("pkg:deb/debian/{name}@{version}?arch={}&distro=debian-13", package.architecture)
@@ -159,12 +164,13 @@ fn dependencies(materials: &Materials<'_>, boot: &[&PackageRef]) -> Vec<Value> {
     let all: Vec<&PackageRef> = materials.packages.iter().chain(boot.iter().copied()).collect();
     let by_name: BTreeMap<&str, &PackageRef> =
         all.iter().map(|package| (package.name.as_str(), *package)).collect();
-    let reference = |name: &str| by_name.get(name).map(|package| purl(package));
+    let reference = |name: &str| by_name.get(name).map(|package| purl(package, materials.own));
     let row = |from: String, to: BTreeSet<String>| json!({ "ref": from, "dependsOn": to });
     let roots = roots(materials.requested, &by_name);
     let first = row(IMAGE.to_owned(), roots.into_iter().filter_map(reference).collect());
     let others = all.iter().map(|package| {
-        row(purl(package), package.depends.iter().filter_map(|name| reference(name)).collect())
+        let needs = package.depends.iter().filter_map(|name| reference(name)).collect();
+        row(purl(package, materials.own), needs)
     });
     std::iter::once(first).chain(others).collect()
 }
@@ -222,11 +228,14 @@ mod tests {
 
     #[test]
     fn purls_are_encoded() {
-        let purl = purl(&package("libstdc++6", "1:14.2~rc+b1", &[]));
+        let package = package("libstdc++6", "1:14.2~rc+b1", &[]);
+        let purl = super::purl(&package, &[]);
         assert_eq!(
             purl,
             "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2~rc%2Bb1?arch=amd64&distro=debian-13"
         );
+        let own = super::purl(&package, &["libstdc++6".to_owned()]);
+        assert_eq!(own, "pkg:generic/libstdc%2B%2B6@1%3A14.2~rc%2Bb1");
     }
 
     #[test]

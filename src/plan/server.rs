@@ -7,6 +7,7 @@ use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
 use crate::error::{Error, Result};
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
+use crate::lock::mirror;
 use crate::spec::{Architecture, Role, Server, Spec};
 use crate::store::Key;
 use serde::Serialize;
@@ -89,6 +90,7 @@ impl Plan {
         let (layout, version) = (plan.layout.clone(), server.image_version.clone());
         let requested = spec.packages(server).into_iter().map(str::to_owned).collect();
         let boot = boot(&refs(lock, TOOLS)?);
+        let own = own(lock, &packages);
         let lock = lock.digest();
         let keys = ImageStep {
             layout,
@@ -105,6 +107,7 @@ impl Plan {
             inventory,
             boot,
             requested,
+            own,
             epoch,
         };
         plan.add(Step::Image(Box::new(keys)))?;
@@ -185,6 +188,13 @@ pub fn refs(lock: &Lock, set: &str) -> Result<Vec<PackageRef>> {
         depends: package.depends.iter().filter(|d| names.contains(&d.as_str())).cloned().collect(),
     };
     Ok(packages.iter().map(reference).collect())
+}
+
+/// Those of the packages that are not of Debian's own archives.
+fn own(lock: &Lock, packages: &[PackageRef]) -> Vec<String> {
+    let is_debian = |id: &str| [mirror::DEBIAN, mirror::SECURITY].contains(&id);
+    let is_own = |name: &&String| lock.packages.get(*name).is_some_and(|p| !is_debian(&p.archive));
+    packages.iter().map(|package| &package.name).filter(is_own).cloned().collect()
 }
 
 /// The package that holds the kernel: `linux-image-<release>`.

@@ -206,6 +206,9 @@ pub struct ImageStep {
     pub boot: Vec<PackageRef>,
     /// Names that the server's roles ask for.
     pub requested: Vec<String>,
+    /// Those of the packages that are not of Debian's own archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
     /// SOURCE_DATE_EPOCH.
     pub epoch: u64,
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test uses a part of it")]
 
+use imagebuild::diff::listing::shown;
 use imagebuild::sandbox::{FileKind, ListedFile, Root, Sandbox};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,22 +50,6 @@ fn difference(our: &ListedFile, their: &ListedFile) -> Option<Difference> {
     };
     let what = format!("imagebuild: {}\n      apt: {}", shown(our), shown(their));
     Some(Difference { path: our.path.clone(), what, content })
-}
-
-fn shown(file: &ListedFile) -> String {
-    let kind = match &file.kind {
-        FileKind::File { sha256, size, hard_link } => {
-            let link = hard_link.as_ref().map(|to| format!(", the same file as /{to}"));
-            let digest = &sha256.to_string()[..12];
-            format!("file of {size} bytes, sha256 {digest}…{}", link.unwrap_or_default())
-        }
-        FileKind::Directory => "folder".to_owned(),
-        FileKind::Symlink { target } => format!("link to {target}"),
-        FileKind::Special { what } => format!("special file {what}"),
-    };
-    let xattrs: String =
-        file.xattrs.iter().map(|(name, value)| format!(", {name}={value}")).collect();
-    format!("{:04o} {}:{} {kind}{xattrs}", file.mode, file.uid, file.gid)
 }
 
 /// The differences as a text for people; files of text with their unified diff, by
