@@ -81,6 +81,15 @@ fn good() -> Outcome {
             hold("web1", 6, 0.0, 21.0),
             hold("web2", 6, 29.9, 90.0),
         ],
+        journals: [
+            ("web1", ""),
+            (
+                "web2",
+                "Nov 24 15:00:01.000001 web2 Keepalived_vrrp[9]: (web) Entering <MASTER> STATE",
+            ),
+        ]
+        .map(|(machine, lines)| (machine.to_owned(), lines.to_owned()))
+        .into(),
         failure: None,
     }
 }

@@ -134,6 +134,13 @@ impl MachineConfig {
         self
     }
 
+    /// With so many processors.
+    #[must_use]
+    pub fn processors(mut self, cpus: u32) -> MachineConfig {
+        self.cpus = cpus;
+        self
+    }
+
     /// With one more disk.
     #[must_use]
     pub fn second_disk(mut self, disk: DiskConfig) -> MachineConfig {

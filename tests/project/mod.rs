@@ -6,7 +6,7 @@
 
 use imagebuild::build::Build;
 use imagebuild::lock::{Fetcher, Lock, Mirrors, Outcome, Patience, Pool};
-use imagebuild::plan::server::{Plan, Planned, TOOLS, refs};
+use imagebuild::plan::server::{Plan, Planned, refs};
 use imagebuild::plan::step::Step;
 use imagebuild::sandbox;
 use imagebuild::spec::Spec;
@@ -120,24 +120,6 @@ impl Project {
         let key = step.key().unwrap();
         plan.steps.push(Planned { key, step });
         self.provide_key(&plan, key).path("tree")
-    }
-
-    /// This project with a new store that has the pool and the tools of the other, and
-    /// nothing else: what it provides is made now, by the code under test.
-    pub(crate) fn with_new_store(self) -> (Project, Scratch) {
-        let step = Step::Tools { packages: refs(&self.lock, TOOLS).unwrap() };
-        let mut plan = self.plan("web1");
-        let key = step.key().unwrap();
-        plan.steps.push(Planned { key, step });
-        self.provide_key(&plan, key);
-        let scratch = Scratch::new_in(&std::env::temp_dir());
-        let old = self.store.root();
-        std::fs::create_dir(scratch.path().join("objects")).unwrap();
-        for name in ["pool".to_owned(), "indexes".to_owned(), format!("objects/{key}")] {
-            std::os::unix::fs::symlink(old.join(&name), scratch.path().join(&name)).unwrap();
-        }
-        let store = Store::open(scratch.path()).unwrap();
-        (Project { store, ..self }, scratch)
     }
 
     /// An empty store that has these sets in its pool: hard links, as the pool holds

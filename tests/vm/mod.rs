@@ -112,11 +112,12 @@ impl World {
     }
 
     /// A server without a seed; `test` names its console's log. Both cards are there on
-    /// database servers, too: their only network is on eth1.
+    /// database servers, too: their only network is on eth1. One processor each, as two
+    /// machines run at a time on two.
     pub(crate) fn bare(&self, image: &str, test: &str) -> MachineConfig {
         let disk = DiskConfig::of_image(self.image(image));
         let config = MachineConfig::new(&format!("{image}-{test}"), disk);
-        config.logs(self.out.join("logs")).nic(Cable::Loose).nic(Cable::Loose)
+        config.logs(self.out.join("logs")).processors(1).nic(Cable::Loose).nic(Cable::Loose)
     }
 
     /// A server with all its credentials in SMBIOS.

@@ -6,7 +6,8 @@ use imagebuild::vm::{Bus, Firmware};
 
 fn boots(firmware: Firmware, bus: Bus) {
     let name = format!("{firmware:?}-{bus:?}").to_lowercase();
-    let mut guest = boot(world().seeded("arch4-web1", &name).platform(firmware, bus));
+    let config = world().seeded("arch4-web1", &name).platform(firmware, bus);
+    let mut guest = boot(config.processors(2));
     let disk = match bus {
         Bus::VirtioBlk => "/dev/vda",
         Bus::VirtioScsi | Bus::Ahci => "/dev/sda",

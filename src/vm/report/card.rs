@@ -26,13 +26,14 @@ pub(super) fn card(architecture: &Architecture, outcome: &Outcome) -> String {
         )
     });
     format!(
-        "<section class=\"card\" id=\"{}\"><div class=\"head\"><h3>{}</h3>{}</div>{promise}{mask}{about}{}{}{}</section>\n",
+        "<section class=\"card\" id=\"{}\"><div class=\"head\"><h3>{}</h3>{}</div>{promise}{mask}{about}{}{}{}{}</section>\n",
         anchor(outcome),
         escape(&outcome.title),
         pill(outcome),
         timeline::timeline(architecture, outcome),
         steps(outcome),
         failure(outcome),
+        journals(outcome),
     )
 }
 
@@ -109,4 +110,16 @@ fn failure(outcome: &Outcome) -> String {
             format!("<pre>{}</pre>", escape(&failure.text))
         }
     }
+}
+
+fn journals(outcome: &Outcome) -> String {
+    let one = |(machine, lines): (&String, &String)| {
+        format!("<h4>{}</h4><pre>{}</pre>", escape(machine), escape(lines))
+    };
+    let said = outcome.journals.iter().filter(|(_, lines)| !lines.is_empty());
+    let all: String = said.map(one).collect();
+    if all.is_empty() {
+        return all;
+    }
+    format!("<details><summary>What the machines logged</summary>{all}</details>")
 }

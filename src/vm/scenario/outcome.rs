@@ -75,6 +75,8 @@ pub struct Outcome {
     pub requests: Vec<Request>,
     /// Who held which floating address, as the wire told.
     pub holds: Vec<Hold>,
+    /// What each machine that was on at the end had logged meanwhile: its last lines.
+    pub journals: BTreeMap<String, String>,
     /// What went wrong; of a masked run that passed: what went wrong, as it must.
     pub failure: Option<Failure>,
 }

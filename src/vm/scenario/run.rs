@@ -7,6 +7,7 @@ use super::measure;
 use super::outcome::{Failure, Outcome, Request, Verdict};
 use super::stage::Stage;
 use super::story::Story;
+use super::sweep;
 use super::wire;
 use crate::error::{Error, Kind, Result};
 use crate::progress;
@@ -70,6 +71,7 @@ impl Stage<'_> {
         let seconds = clock.now();
         let told_so_far = blank(scenario, masked);
         let mut outcome = Outcome { seconds, cast: cast.0, steps, requests, ..told_so_far };
+        outcome.journals = sweep::journals(self, seconds);
         self.measure(&mut outcome, clock);
         judge(&mut outcome, told)?;
         Ok(outcome)
@@ -104,6 +106,7 @@ fn blank(scenario: &Scenario, masked: bool) -> Outcome {
         steps: Vec::new(),
         requests: Vec::new(),
         holds: Vec::new(),
+        journals: BTreeMap::new(),
         failure: None,
     }
 }
@@ -189,6 +192,7 @@ mod tests {
             steps: vec![step],
             requests: Vec::new(),
             holds: Vec::new(),
+            journals: BTreeMap::new(),
             failure: None,
         }
     }

@@ -152,7 +152,7 @@ impl<'a> Stage<'a> {
             .get(&server.name)
             .ok_or_else(|| Error::build(format!("there is no image of {}", server.name)))?;
         let config = MachineConfig::new(&server.name, DiskConfig::of_image(image));
-        let mut config = config.logs(&self.props.logs);
+        let mut config = config.logs(&self.props.logs).processors(self.processors());
         // The kernel numbers cards in their order, and each network has its number.
         for network in self.cards() {
             let is_on = server.addresses.contains_key(network);
@@ -163,6 +163,13 @@ impl<'a> Stage<'a> {
             });
         }
         Ok(self.credentials.give(self.spec, server, self.factor, config))
+    }
+
+    /// Processors of each machine: two, if the host has as many for every one. Emulated
+    /// processors that wait for each other's turn cost more than they bring.
+    fn processors(&self) -> u32 {
+        let host = std::thread::available_parallelism().map_or(1, usize::from);
+        if host >= 2 * self.architecture.servers.len() { 2 } else { 1 }
     }
 
     /// The networks in the order of their cards.

@@ -8,22 +8,34 @@ use super::table;
 use crate::error::{Error, Result};
 use crate::spec::Prefix;
 use crate::vm::{Machine, PortState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// As many lines of each machine as a person reads.
+const JOURNAL_LINES: u32 = 60;
+/// Native time for reading them.
+const GLANCE: Duration = Duration::from_secs(2);
 /// Native time for a machine's questions about itself.
 const HEALTH: Duration = Duration::from_secs(10);
-/// A line for everything that is not well; nothing when all is.
-const ILL: &str = r#"state=$(systemctl is-system-running)
-[ "$state" = running ] || { echo "the system is $state"; systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend --plain; }
-imagebuild-check | grep -v -e '^good:' -e '^skipped:'
+/// A line for everything that is not well; nothing when all is. A machine that still boots
+/// is not asked for its checks, and not in a hurry: they would take its time.
+const ILL: &str = r#"state=$(timeout 5 systemctl is-system-running --wait)
+[ -n "$state" ] || state=$(systemctl is-system-running)
+if [ "$state" = running ]
+then imagebuild-check | grep -v -e '^good:' -e '^skipped:'
+else echo "the system is $state"; systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend --plain
+fi
 true"#;
 
-/// Whether every machine is up and well. All are asked at a time.
-pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
-    let ask = |machine: &mut Machine| machine.succeed(ILL, HEALTH);
-    let answers: Vec<(String, Result<String>)> = std::thread::scope(|scope| {
+/// What all machines say to a command; they are asked at a time.
+fn ask_all(
+    stage: &mut Stage<'_>,
+    command: &str,
+    native: Duration,
+) -> Vec<(String, Result<String>)> {
+    std::thread::scope(|scope| {
+        let ask = |machine: &mut Machine| machine.succeed(command, native);
         let threads: Vec<_> = stage
             .machines
             .iter_mut()
@@ -31,9 +43,23 @@ pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
             .collect();
         let died = |_| Err(Error::build("the thread that asked a machine died"));
         threads.into_iter().map(|(name, one)| (name, one.join().unwrap_or_else(died))).collect()
-    });
+    })
+}
+
+/// The last lines that each machine logged within so many seconds. One that does not
+/// answer any more has none here: its console is kept.
+pub(super) fn journals(stage: &mut Stage<'_>, seconds: f64) -> BTreeMap<String, String> {
+    let since = seconds.ceil() as u64 + 1;
+    let command =
+        format!("journalctl -q --no-pager -o short-precise --since=-{since}s -n {JOURNAL_LINES}");
+    let answers = ask_all(stage, &command, GLANCE).into_iter();
+    answers.filter_map(|(name, said)| Some((name, said.ok()?))).collect()
+}
+
+/// Whether every machine is up and well.
+pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
     let mut ill = Vec::new();
-    for (name, said) in answers {
+    for (name, said) in ask_all(stage, ILL, HEALTH) {
         let said = said?;
         if !said.is_empty() {
             ill.push(format!("{name}: {said}"));

@@ -24,7 +24,8 @@ pub(super) fn open_to(
             if port.protocol != Protocol::Tcp || !is_open_to(port, server, network) {
                 continue;
             }
-            for address in places(port, architecture, server, network) {
+            let places = places(port, architecture, server, network).into_iter();
+            for address in places.filter(|address| port.speaks(address)) {
                 table.entry(address).or_default().insert(port.number);
             }
         }
@@ -68,19 +69,33 @@ mod tests {
         let spec = Spec::load(Tree::embedded()).unwrap();
         let architecture = spec.architecture(architecture).unwrap();
         let table = open_to(&spec, architecture, network);
-        let v4 = table.iter().filter(|(address, _)| address.is_ipv4());
-        v4.map(|(address, ports)| format!("{address} {ports:?}")).collect()
+        table.iter().map(|(address, ports)| format!("{address} {ports:?}")).collect()
     }
 
     #[test]
     fn architecture_4_as_the_book_has_it() {
         assert_eq!(
             table("arch4", "public"),
-            ["172.16.0.10 {80, 443}", "172.16.0.11 {}", "172.16.0.12 {}"]
+            [
+                "172.16.0.10 {80, 443}",
+                "172.16.0.11 {}",
+                "172.16.0.12 {}",
+                "2001:db8::ffff:10 {80, 443}",
+                "2001:db8::ffff:11 {}",
+                "2001:db8::ffff:12 {}",
+            ]
         );
         assert_eq!(
             table("arch4", "private"),
-            ["192.168.0.11 {22, 4949, 8443}", "192.168.0.12 {22, 4949}", "192.168.0.21 {22, 4949}"]
+            [
+                "192.168.0.11 {22, 4949, 8443}",
+                "192.168.0.12 {22, 4949}",
+                "192.168.0.21 {22, 4949}",
+                // munin-node speaks IPv4 only.
+                "2001:db8:0:1::11 {22, 8443}",
+                "2001:db8:0:1::12 {22}",
+                "2001:db8:0:1::21 {22}",
+            ]
         );
     }
 
