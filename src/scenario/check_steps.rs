@@ -110,7 +110,9 @@ impl Checker<'_> {
             Expectation::Command(command) => self.machine(&command.on),
             Expectation::Log(log) => self.machine(&log.on),
             Expectation::Healthy(_) | Expectation::Addresses(_) => Ok(()),
-            Expectation::OnlyTheTable(sweep) => self.network(&sweep.from).map(drop),
+            Expectation::OnlyTheTable(sweep) => {
+                sweep.from.iter().try_for_each(|from| self.network(from).map(drop))
+            }
         }
     }
 

@@ -274,6 +274,6 @@ pub struct Everything {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sweep {
-    /// The network from which is looked.
-    pub from: Name,
+    /// The network from which is looked; from all at a time, if nothing is said.
+    pub from: Option<Name>,
 }

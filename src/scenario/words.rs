@@ -127,7 +127,11 @@ impl fmt::Display for Expectation {
             Expectation::Healthy(_) => f.write_str("every machine is healthy"),
             Expectation::Addresses(_) => f.write_str("every address is on its interface"),
             Expectation::OnlyTheTable(sweep) => {
-                write!(f, "only the ports of the table answer on {}", sweep.from.get_ref())
+                f.write_str("only the ports of the table answer")?;
+                match &sweep.from {
+                    Some(from) => write!(f, " on {}", from.get_ref()),
+                    None => Ok(()),
+                }
             }
         }?;
         let (within, stays) = self.times();

@@ -26,17 +26,27 @@ pub(super) struct Launched {
     pub(super) qemu: Running,
 }
 
-/// Starts the machine `config`, whose disks are in `folder` already; with the folder of
-/// a snapshot, it waits for its memory.
+/// Where a machine's disks are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disks<'a> {
+    /// The machine's own folder.
+    pub(super) folder: &'a Path,
+    /// The snapshot that they lie over.
+    pub(super) snapshot: Option<&'a Path>,
+}
+
+/// Starts the machine `config`, whose disks are there already; with `waits`, it waits for
+/// the memory of its snapshot.
 pub(super) fn launch(
     emulator: &Emulator,
     config: &MachineConfig,
     accelerator: Accelerator,
-    folder: &Path,
-    snapshot: Option<&Path>,
+    disks: Disks<'_>,
+    waits: bool,
 ) -> Result<Launched> {
-    let listeners = [argv::QMP, argv::CONSOLE, argv::SHELL].map(|name| listen(&folder.join(name)));
-    let qemu = job(emulator, config, accelerator, folder, snapshot).spawn()?;
+    let listen = |name| listen(&disks.folder.join(name));
+    let listeners = [argv::QMP, argv::CONSOLE, argv::SHELL].map(listen);
+    let qemu = job(emulator, config, accelerator, disks, waits).spawn()?;
     let mut streams = Vec::new();
     for listener in listeners {
         match accept(&listener?, &qemu)? {
@@ -55,12 +65,15 @@ fn job(
     emulator: &Emulator,
     config: &MachineConfig,
     accelerator: Accelerator,
-    folder: &Path,
-    snapshot: Option<&Path>,
+    disks: Disks<'_>,
+    waits: bool,
 ) -> Sandbox {
-    let (mut sandbox, mut argv) = (emulator.sandbox(folder), argv::qemu(config, accelerator));
-    if let Some(snapshot) = snapshot {
+    let mut sandbox = emulator.sandbox(disks.folder);
+    let mut argv = argv::qemu(config, accelerator);
+    if let Some(snapshot) = disks.snapshot {
         sandbox = sandbox.bind(snapshot, disk::SNAPSHOT);
+    }
+    if waits {
         argv.extend(argv::incoming());
     }
     if accelerator == Accelerator::Kvm {

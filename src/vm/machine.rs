@@ -6,13 +6,14 @@ use super::deadline::{Limit, Speed};
 use super::emulator::{Accelerator, Emulator};
 use super::folder::RunFolder;
 use super::kvm::accelerator;
-use super::launch::{self, Launched};
+use super::launch::{self, Disks, Launched};
 use super::qmp::Qmp;
 use super::shell::{self, Shell};
 use crate::error::{Error, Result};
 use crate::exec::{self, Output};
 use crate::sandbox::Running;
 use serde_json::json;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Native time from power-on to the shell's greeting, firmware and boot loader included.
@@ -40,6 +41,8 @@ pub struct Machine {
     // Dropped before the folder, which QEMU uses until it has ended. None: it is off.
     pub(super) qemu: Option<Running>,
     pub(super) folder: RunFolder,
+    /// The snapshot's folder that its disks lie over.
+    pub(super) snapshot: Option<PathBuf>,
 }
 
 impl Machine {
@@ -60,7 +63,8 @@ impl Machine {
         let folder = RunFolder::new()?;
         config.credentials.extend(shell::credentials());
         launch::prepare(emulator, &config, folder.path())?;
-        let launched = launch::launch(emulator, &config, accelerator, folder.path(), None);
+        let disks = Disks { folder: folder.path(), snapshot: None };
+        let launched = launch::launch(emulator, &config, accelerator, disks, false);
         let launched = launched.map_err(|e| e.context(&config.name))?;
         Machine::of(launched, emulator, config, accelerator, folder)
     }
@@ -87,6 +91,7 @@ impl Machine {
             config,
             qemu: Some(qemu),
             folder,
+            snapshot: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The power of a machine, and what QEMU says of it: off between two instructions, on
 //! again over the same disks, standing still and going on.
 
-use super::launch::{self, Launched};
+use super::launch::{self, Disks, Launched};
 use super::machine::{GLANCE, Machine};
 use super::qmp::Qmp;
 use super::shell::Shell;
@@ -75,8 +75,8 @@ impl Machine {
         }
         self.qemu = None;
         let (config, accelerator) = (&self.config, self.accelerator);
-        let launched =
-            launch::launch(&self.emulator, config, accelerator, self.folder.path(), None);
+        let disks = Disks { folder: self.folder.path(), snapshot: self.snapshot.as_deref() };
+        let launched = launch::launch(&self.emulator, config, accelerator, disks, false);
         let Launched { qmp, console, shell, qemu } =
             launched.map_err(|e| e.context(&self.config.name))?;
         self.boot = self.console.mark();

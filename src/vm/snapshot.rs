@@ -7,7 +7,7 @@ use super::deadline::Speed;
 use super::disk;
 use super::emulator::{Accelerator, Emulator};
 use super::folder::RunFolder;
-use super::launch;
+use super::launch::{self, Disks};
 use super::machine::Machine;
 use crate::error::{Error, Result};
 use serde_json::json;
@@ -70,6 +70,10 @@ pub fn restore(emulator: &Emulator, snapshots: &[Snapshot]) -> Result<Vec<Machin
 impl Machine {
     fn save(&mut self, folder: &Path) -> Result<Snapshot> {
         let name = self.config.name.clone();
+        if self.snapshot.is_some() {
+            return Err(Error::build(format!("{name} goes on from a snapshot itself"))
+                .hint("take all snapshots of machines that were booted"));
+        }
         let folder = folder.join(&name);
         crate::fs::create_dir_all(&folder)?;
         self.save_memory().map_err(|e| e.context(format!("{name}: no snapshot")))?;
@@ -104,11 +108,12 @@ impl Machine {
         if config.firmware == Firmware::Uefi {
             copy(&snapshot.folder.join(VARIABLES), &folder.path().join(VARIABLES))?;
         }
-        let from = Some(snapshot.folder.as_path());
-        let launched = launch::launch(emulator, config, *accelerator, folder.path(), from);
+        let disks = Disks { folder: folder.path(), snapshot: Some(&snapshot.folder) };
+        let launched = launch::launch(emulator, config, *accelerator, disks, true);
         let launched = launched.map_err(|e| e.context(&config.name))?;
         let mut machine = Machine::of(launched, emulator, config.clone(), *accelerator, folder)?;
         machine.speed = snapshot.speed;
+        machine.snapshot = Some(snapshot.folder.clone());
         machine.load_memory().map_err(|e| e.context(format!("{}: not restored", config.name)))?;
         Ok(machine)
     }

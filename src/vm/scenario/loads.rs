@@ -47,23 +47,30 @@ impl Loads {
     /// Ends a load; once more does nothing.
     pub(super) fn stop(&mut self, name: &str, clock: Clock) -> Result<()> {
         let Some(going) = self.0.get_mut(name) else { return Ok(()) };
+        // All of them first: each of those after waits for what is on its way.
+        going.loads.iter().for_each(|(_, load)| load.end_soon());
         for (family, load) in std::mem::take(&mut going.loads) {
             let felt = load.stop()?;
             let what = (name, &going.wish);
             going.done.extend(felt.iter().map(|one| record(what, family, clock, one)));
         }
-        going.done.sort_by(|a, b| a.at.total_cmp(&b.at));
         going.to.get_or_insert(clock.now());
         Ok(())
     }
 
     /// Ends all loads; all requests by the time they were sent.
     pub(super) fn finish(mut self, clock: Clock) -> Result<Vec<Request>> {
+        self.0.values().flat_map(|going| &going.loads).for_each(|(_, load)| load.end_soon());
         let names: Vec<String> = self.0.keys().cloned().collect();
         names.iter().try_for_each(|name| self.stop(name, clock))?;
-        let mut all: Vec<Request> = self.0.into_values().flat_map(|going| going.done).collect();
-        all.sort_by(|a, b| a.at.total_cmp(&b.at));
-        Ok(all)
+        Ok(by_time(self.0.into_values().flat_map(|going| going.done).collect()))
+    }
+
+    /// Ends all loads at once; the requests that have ended, by the time they were sent.
+    /// What was on its way is nobody's any more: the scenario has failed without it.
+    pub(super) fn abandon(self, clock: Clock) -> Vec<Request> {
+        let names: Vec<String> = self.0.keys().cloned().collect();
+        by_time(names.iter().flat_map(|name| self.so_far(name, clock).0).collect())
     }
 
     /// What a load has seen so far, and since when and until when.
@@ -112,4 +119,9 @@ impl Loads {
             names => Look::Not(format!("no good answer from {}{}", names.join(", "), bad())),
         }
     }
+}
+
+fn by_time(mut requests: Vec<Request>) -> Vec<Request> {
+    requests.sort_by(|a, b| a.at.total_cmp(&b.at));
+    requests
 }

@@ -71,7 +71,9 @@ impl Looker<'_, '_> {
             Expectation::Log(log) => self.log(log),
             Expectation::Healthy(_) => sweep::healthy(self.stage),
             Expectation::Addresses(_) => sweep::addresses(self.stage),
-            Expectation::OnlyTheTable(one) => sweep::ports(self.stage, one.from.get_ref()),
+            Expectation::OnlyTheTable(one) => {
+                sweep::ports(self.stage, one.from.as_ref().map(|from| from.get_ref().as_str()))
+            }
         }
     }
 
@@ -127,7 +129,8 @@ impl Looker<'_, '_> {
         let (status, text) = (answer.status, answer.text());
         let server = answer.server.clone().unwrap_or_default();
         if status != answers.status {
-            return Ok(Some(format!("{url}: {status} from {server}: {}", first_line(&text))));
+            let whose = if server.is_empty() { server } else { format!(" from {server}") };
+            return Ok(Some(format!("{url}: {status}{whose}: {}", first_line(&text))));
         }
         if let Some(words) = answers.body.as_ref().filter(|words| !text.contains(*words)) {
             let line = first_line(&text);

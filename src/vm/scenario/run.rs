@@ -64,9 +64,12 @@ impl Stage<'_> {
         };
         let told = tell(&mut story, masked);
         let Story { cast, loads, steps, .. } = story;
-        let (requests, told) = match loads.finish(clock) {
-            Ok(requests) => (requests, told),
-            Err(error) => (Vec::new(), told.and(Err(error))),
+        let (requests, told) = match told {
+            Err(error) => (loads.abandon(clock), Err(error)),
+            Ok(()) => match loads.finish(clock) {
+                Ok(requests) => (requests, Ok(())),
+                Err(error) => (Vec::new(), Err(error)),
+            },
         };
         let seconds = clock.now();
         let told_so_far = blank(scenario, masked);

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::table;
 use crate::error::{Error, Result};
 use crate::spec::Prefix;
-use crate::vm::{Machine, PortState};
+use crate::vm::{Machine, PortState, Users};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -85,32 +85,42 @@ pub(super) fn addresses(stage: &mut Stage<'_>) -> Result<Look> {
             let wanted: Vec<String> = v4.into_iter().chain(v6).collect();
             if let Some(address) = wanted.iter().find(|address| !said.contains(*address)) {
                 let name = &server.name;
-                return Ok(Look::Not(format!("{interface} of {name} lacks{address}:\n{said}")));
+                return Ok(Look::Not(format!(
+                    "{interface} of {name} lacks {}:\n{said}",
+                    address.trim()
+                )));
             }
         }
     }
     Ok(Look::Holds)
 }
 
-/// Whether a scan of all ports from `network` finds what the spec lists for somebody
-/// there, and nothing else. All addresses at a time: a scan is mostly waiting.
-pub(super) fn ports(stage: &Stage<'_>, network: &str) -> Result<Look> {
-    let table = table::open_to(stage.spec, stage.architecture, network);
-    let users = stage.crowd.on(network)?;
+/// Whether a scan of all ports from `network` (from every one, if none is named) finds what
+/// the spec lists for somebody there, and nothing else. All addresses at a time: a scan is
+/// mostly waiting.
+pub(super) fn ports(stage: &Stage<'_>, network: Option<&str>) -> Result<Look> {
+    let networks = stage.architecture.networks.keys().map(String::as_str);
+    let mut scans = Vec::new();
+    for network in networks.filter(|name| network.is_none_or(|one| one == *name)) {
+        let users = stage.crowd.on(network)?;
+        let table = table::open_to(stage.spec, stage.architecture, network).into_iter();
+        scans.extend(table.map(|(address, listed)| (network, users, address, listed)));
+    }
     let how = patient(f64::from(stage.factor));
-    let scan = |address: IpAddr| -> Result<BTreeSet<u16>> {
-        let found = users.scan(address, 1..=u16::MAX, how)?;
-        let open = found.into_iter().filter(|(_, state)| *state == PortState::Open);
-        Ok(open.map(|(port, _)| port).collect())
-    };
-    let results: Vec<Result<BTreeSet<u16>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = table.keys().map(|address| scope.spawn(|| scan(*address))).collect();
+    let results: Vec<Result<_>> = std::thread::scope(|scope| {
+        let scan = |users: &'_ Users, address| users.scan(address, 1..=u16::MAX, how);
+        let threads: Vec<_> = scans
+            .iter()
+            .map(|(_, users, address, _)| scope.spawn(move || scan(users, *address)))
+            .collect();
         let died = |_| Err(Error::build("the thread of a scan died"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(died)).collect()
     });
     let mut wrong = Vec::new();
-    for ((address, listed), open) in table.iter().zip(results) {
-        wrong.extend(complaint(*address, network, listed, &open?));
+    for ((network, _, address, listed), found) in scans.iter().zip(results) {
+        let open = found?.into_iter().filter(|(_, state)| *state == PortState::Open);
+        let open = open.map(|(port, _)| port).collect();
+        wrong.extend(complaint(*address, network, listed, &open));
     }
     Ok(if wrong.is_empty() { Look::Holds } else { Look::Not(wrong.join("\n")) })
 }

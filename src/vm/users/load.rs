@@ -128,7 +128,8 @@ impl Load {
 }
 
 impl Load {
-    fn end_soon(&self) {
+    /// Starts no more requests.
+    pub fn end_soon(&self) {
         self.felt.shall_stop.store(true, Ordering::SeqCst);
         self.bell.iter().for_each(ring);
     }

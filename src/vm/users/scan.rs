@@ -17,6 +17,9 @@ const BUFFER: usize = 64;
 /// processor, too.
 const BATCH: Duration = Duration::from_millis(10);
 
+/// A scan that is behind by more than this does not hurry.
+const LAG: Duration = Duration::from_millis(50);
+
 /// What a port says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortState {
@@ -68,6 +71,10 @@ pub(super) struct Call {
 
 impl ScanTask {
     fn start_due(&mut self, host: &mut Host, now: Instant) -> bool {
+        // Calls that wait for the neighbour to be found would all be made when it is. One
+        // asks for it; and time that was lost is not made up for.
+        let is_asking = !self.calls.is_empty() && !host.has_neighbour(self.target);
+        self.next = self.next.max(if is_asking { now + BATCH } else { now - LAG });
         while self.next <= now {
             let Some(port) = self.ports.pop_front() else { return true };
             let Ok(handle) = host.connect(SocketAddr::new(self.target, port), BUFFER) else {
