@@ -7,11 +7,14 @@ use super::stage::Stage;
 use super::table;
 use crate::error::{Error, Result};
 use crate::spec::Prefix;
-use crate::vm::{Machine, PortState, Users};
+use crate::vm::{Machine, PortState, Scan, Users};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Calls of all scans together: more would leave emulated machines no time for their own
+/// business, and a floating address would move.
+const CALLS_PER_SECOND: u32 = 15_000;
 /// As many lines of each machine as a person reads.
 const JOURNAL_LINES: u32 = 60;
 /// Native time for reading them.
@@ -106,7 +109,9 @@ pub(super) fn ports(stage: &Stage<'_>, network: Option<&str>) -> Result<Look> {
         let table = table::open_to(stage.spec, stage.architecture, network).into_iter();
         scans.extend(table.map(|(address, listed)| (network, users, address, listed)));
     }
-    let how = patient(f64::from(stage.factor));
+    let patient = patient(f64::from(stage.factor));
+    let share = CALLS_PER_SECOND / u32::try_from(scans.len()).unwrap_or(u32::MAX).max(1);
+    let how = Scan { per_second: share.clamp(1, patient.per_second), ..patient };
     let results: Vec<Result<_>> = std::thread::scope(|scope| {
         let scan = |users: &'_ Users, address| users.scan(address, 1..=u16::MAX, how);
         let threads: Vec<_> = scans
