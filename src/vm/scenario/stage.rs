@@ -119,11 +119,14 @@ impl<'a> Stage<'a> {
         let (timed, others): (Vec<&Server>, Vec<&Server>) =
             architecture.servers.values().partition(is_timed);
         for batch in [others, timed] {
-            for server in &batch {
-                self.switch_on(server)?;
-            }
-            for server in &batch {
-                self.await_shell(&server.name)?;
+            // As many at a time as there are processors: more would only be slower.
+            for some in batch.chunks(host_processors().max(2)) {
+                for server in some {
+                    self.switch_on(server)?;
+                }
+                for server in some {
+                    self.await_shell(&server.name)?;
+                }
             }
             let is_measured = self.props.stretch.is_none() && accelerator()? == Accelerator::Tcg;
             let alone = batch.first().and_then(|first| self.machines.get(&first.name));
@@ -168,8 +171,7 @@ impl<'a> Stage<'a> {
     /// Processors of each machine: two, if the host has as many for every one. Emulated
     /// processors that wait for each other's turn cost more than they bring.
     fn processors(&self) -> u32 {
-        let host = std::thread::available_parallelism().map_or(1, usize::from);
-        if host >= 2 * self.architecture.servers.len() { 2 } else { 1 }
+        if host_processors() >= 2 * self.architecture.servers.len() { 2 } else { 1 }
     }
 
     /// The networks in the order of their cards.
@@ -259,6 +261,10 @@ impl<'a> Stage<'a> {
         }
         self.networks.values().try_for_each(Segment::end_capture)
     }
+}
+
+fn host_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Timers' factor for a machine of such a speed: a whole number, as the machines read it.

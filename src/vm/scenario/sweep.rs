@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Calls of all scans together: more would leave emulated machines no time for their own
-/// business, and a floating address would move.
-const CALLS_PER_SECOND: u32 = 15_000;
+/// Calls a second of all scans together, and of those for one machine: more would leave
+/// emulated machines no time for their own business, and a floating address would move.
+const MOST_CALLS: u32 = 15_000;
+const CALLS_OF_A_MACHINE: u32 = 5_000;
 /// As many lines of each machine as a person reads.
 const JOURNAL_LINES: u32 = 60;
 /// Native time for reading them.
@@ -110,7 +111,9 @@ pub(super) fn ports(stage: &Stage<'_>, network: Option<&str>) -> Result<Look> {
         scans.extend(table.map(|(address, listed)| (network, users, address, listed)));
     }
     let patient = patient(f64::from(stage.factor));
-    let share = CALLS_PER_SECOND / u32::try_from(scans.len()).unwrap_or(u32::MAX).max(1);
+    let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    let all = MOST_CALLS.min(CALLS_OF_A_MACHINE * size(stage.machines.len()));
+    let share = all / size(scans.len());
     let how = Scan { per_second: share.clamp(1, patient.per_second), ..patient };
     let results: Vec<Result<_>> = std::thread::scope(|scope| {
         let scan = |users: &'_ Users, address| users.scan(address, 1..=u16::MAX, how);

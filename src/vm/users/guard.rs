@@ -115,7 +115,17 @@ impl Users {
         let patience = Duration::from_secs_f64(seconds * 4.0) + how.patience * 2;
         let (tell, hear) = channel();
         let (calls, found, next) = (Default::default(), Vec::new(), Instant::now());
-        self.order(ScanTask { host, target, how, ports, calls, found, next, tell })?;
+        self.order(ScanTask {
+            host,
+            target,
+            how,
+            ports,
+            calls,
+            found,
+            next,
+            is_known: false,
+            tell,
+        })?;
         wait(&hear, patience)?
             .ok_or_else(|| Error::check(format!("nobody on the segment answers for {target}")))
     }

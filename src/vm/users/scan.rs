@@ -59,6 +59,8 @@ pub(super) struct ScanTask {
     pub(super) calls: VecDeque<Call>,
     pub(super) found: Vec<(u16, PortState)>,
     pub(super) next: Instant,
+    /// Whether the neighbour was ever found.
+    pub(super) is_known: bool,
     pub(super) tell: Sender<Found>,
 }
 
@@ -131,7 +133,9 @@ impl Task for ScanTask {
         self.listen(host, now);
         let is_over = self.ports.is_empty() && self.calls.is_empty();
         let is_first = self.found.iter().any(|(_, state)| *state == PortState::Filtered);
-        let is_lost = is_first && !host.has_neighbour(self.target);
+        // Once known, it may be asked for again: who drops all calls is not heard of.
+        self.is_known |= host.has_neighbour(self.target);
+        let is_lost = is_first && !self.is_known;
         if is_over || is_lost || !has_route {
             return self.over(host, has_route && !is_lost);
         }
