@@ -113,6 +113,7 @@ impl Users {
         let seconds = ports.len() as f64 / f64::from(how.per_second.max(1));
         // A busy thread falls behind its rate, and may.
         let patience = Duration::from_secs_f64(seconds * 4.0) + how.patience * 2;
+        let search = how.patience.max(Duration::from_secs_f64(seconds / 2.0));
         let (tell, hear) = channel();
         let (calls, found, next) = (Default::default(), Vec::new(), Instant::now());
         self.order(ScanTask {
@@ -124,6 +125,7 @@ impl Users {
             found,
             next,
             is_known: false,
+            give_up: next + search,
             tell,
         })?;
         wait(&hear, patience)?

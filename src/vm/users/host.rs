@@ -10,7 +10,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant as Ticks;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long a closed connection may take to say goodbye.
@@ -63,6 +63,13 @@ impl Client {
     }
 }
 
+/// The link-local address that follows from a MAC address (RFC 4291, appendix A).
+fn link_local(mac: Mac) -> IpAddr {
+    let [a, b, c, d, e, f] = mac.0;
+    let half = |high, low| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, half(a ^ 2, b), half(c, 0xff), half(0xfe, d), half(e, f)).into()
+}
+
 /// A host on the segment.
 pub(super) struct Host {
     pub(super) client: Client,
@@ -85,6 +92,11 @@ impl Host {
         interface.update_ip_addrs(|all| {
             // The list has room for two.
             all.push(IpCidr::new(client.address.into(), client.prefix)).ok();
+            // A neighbour may ask from its link-local address: whoever answers for an address
+            // that is on its loopback does, as LVS's real servers.
+            if client.address.is_ipv6() {
+                all.push(IpCidr::new(link_local(mac).into(), 64)).ok();
+            }
         });
         let routes = interface.routes_mut();
         // And for two routes.
@@ -249,5 +261,16 @@ impl TxToken for Sending<'_> {
         let result = write(&mut frame);
         self.0.push(frame);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_addresses_follow_from_macs() {
+        let mac = Mac([0x52, 0x54, 0x00, 0xb9, 0x4e, 0x00]);
+        assert_eq!(link_local(mac).to_string(), "fe80::5054:ff:feb9:4e00");
     }
 }

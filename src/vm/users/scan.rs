@@ -61,6 +61,9 @@ pub(super) struct ScanTask {
     pub(super) next: Instant,
     /// Whether the neighbour was ever found.
     pub(super) is_known: bool,
+    /// When the search for it is given up: a host asks for one a second, and other scans
+    /// may be waiting for theirs.
+    pub(super) give_up: Instant,
     pub(super) tell: Sender<Found>,
 }
 
@@ -89,7 +92,10 @@ impl ScanTask {
     }
 
     fn listen(&mut self, host: &mut Host, now: Instant) {
-        let found = &mut self.found;
+        // Once known, it may be asked for again: who drops all calls is not heard of.
+        self.is_known |= host.has_neighbour(self.target);
+        let (found, ports) = (&mut self.found, &mut self.ports);
+        let is_searching = !self.is_known && now < self.give_up;
         self.calls.retain(|call| {
             let state = host.tcp(call.handle).state();
             if state == State::SynSent && now < call.end {
@@ -102,7 +108,11 @@ impl ScanTask {
             } else {
                 PortState::Open
             };
-            found.push((call.port, state));
+            if state == PortState::Filtered && is_searching {
+                ports.push_front(call.port);
+            } else {
+                found.push((call.port, state));
+            }
             match state {
                 PortState::Open => host.abort(call.handle, now),
                 PortState::Closed | PortState::Filtered => host.forget(call.handle),
@@ -133,8 +143,6 @@ impl Task for ScanTask {
         self.listen(host, now);
         let is_over = self.ports.is_empty() && self.calls.is_empty();
         let is_first = self.found.iter().any(|(_, state)| *state == PortState::Filtered);
-        // Once known, it may be asked for again: who drops all calls is not heard of.
-        self.is_known |= host.has_neighbour(self.target);
         let is_lost = is_first && !self.is_known;
         if is_over || is_lost || !has_route {
             return self.over(host, has_route && !is_lost);
