@@ -6,7 +6,6 @@ use crate::build::{self, Build, Format};
 use crate::error::{Error, Result};
 use crate::explain::record;
 use crate::names;
-use crate::plan::server::Plan;
 use crate::progress;
 use crate::sandbox;
 use crate::spec::{Architecture, Server, Spec};
@@ -64,10 +63,7 @@ fn make(
     project: &Project,
     chosen: &[(&Architecture, &Server)],
 ) -> Result<()> {
-    let plan = |(architecture, server): &(&Architecture, &Server)| {
-        Plan::new(&project.spec, &project.lock, architecture, server)
-    };
-    let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
+    let plans = project.plans(chosen)?;
     let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
     // To fail after all the work is done is late.
     builds.iter().try_for_each(|b| b.check_output(arguments.format, &arguments.out).map(drop))?;

@@ -10,7 +10,7 @@ use crate::lock::mirror::{LOCAL, Mirrors};
 use crate::lock::openpgp::TrustAnchors;
 use crate::lock::pool::{Outcome, Pool};
 use crate::lock::update::{Policy, resolve};
-use crate::plan::server::{TOOLS, VM_TOOLS, set_name};
+use crate::plan::server::{Plan, TOOLS, VM_TOOLS, set_name};
 use crate::progress;
 use crate::spec::{Architecture, Server, Spec};
 use crate::store::Store;
@@ -232,6 +232,14 @@ impl Project {
             })?);
         }
         Ok(all)
+    }
+
+    /// What a build of each of these servers does.
+    pub(super) fn plans(&self, servers: &[(&Architecture, &Server)]) -> Result<Vec<Plan>> {
+        let plan = |(architecture, server): &(&Architecture, &Server)| {
+            Plan::new(&self.spec, &self.lock, architecture, server)
+        };
+        servers.iter().map(plan).collect()
     }
 
     /// The sets that a build of these servers reads.

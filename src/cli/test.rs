@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
 use crate::progress;
+use crate::sandbox;
 use crate::scenario::{Scenario, Url};
 use crate::spec::{Architecture, Bind, Purpose, Server, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
@@ -118,13 +119,11 @@ fn props(
 ) -> Result<Props> {
     let spec = project.spec.clone();
     let chosen = servers(&spec, &architecture.name, None)?;
+    sandbox::check_ids()?;
     let mut sets = Project::sets(&chosen);
     sets.extend([TOOLS.to_owned(), VM_TOOLS.to_owned()]);
     project.fetch(&sets)?;
-    let plan = |(architecture, server): &(&Architecture, &Server)| {
-        Plan::new(&project.spec, &project.lock, architecture, server)
-    };
-    let plans: Vec<Plan> = chosen.iter().map(plan).collect::<Result<_>>()?;
+    let plans = project.plans(&chosen)?;
     let builds: Vec<Build<'_>> = plans.iter().map(|p| Build::new(&project.store, p)).collect();
     builds.iter().try_for_each(|b| b.check_output(Format::Qcow2, &arguments.out).map(drop))?;
     build::make_all(&builds, build::default_jobs())?;

@@ -79,7 +79,7 @@ impl Loads {
         let running = going.loads.iter().flat_map(|(family, load)| {
             load.so_far().into_iter().map(|one| record((name, &going.wish), *family, clock, &one))
         });
-        let all = going.done.iter().cloned().chain(running).collect();
+        let all = by_time(going.done.iter().cloned().chain(running).collect());
         (all, going.from, going.to.unwrap_or_else(|| clock.now()))
     }
 

@@ -124,7 +124,6 @@ impl Users {
             calls,
             found,
             next,
-            is_known: false,
             give_up: next + search,
             tell,
         })?;

@@ -59,9 +59,7 @@ pub(super) struct ScanTask {
     pub(super) calls: VecDeque<Call>,
     pub(super) found: Vec<(u16, PortState)>,
     pub(super) next: Instant,
-    /// Whether the neighbour was ever found.
-    pub(super) is_known: bool,
-    /// When the search for it is given up: a host asks for one a second, and other scans
+    /// When the search for the neighbour is given up: a host asks for one a second, and other scans
     /// may be waiting for theirs.
     pub(super) give_up: Instant,
     pub(super) tell: Sender<Found>,
@@ -92,10 +90,8 @@ impl ScanTask {
     }
 
     fn listen(&mut self, host: &mut Host, now: Instant) {
-        // Once known, it may be asked for again: who drops all calls is not heard of.
-        self.is_known |= host.has_neighbour(self.target);
         let (found, ports) = (&mut self.found, &mut self.ports);
-        let is_searching = !self.is_known && now < self.give_up;
+        let is_searching = !host.has_neighbour(self.target) && now < self.give_up;
         self.calls.retain(|call| {
             let state = host.tcp(call.handle).state();
             if state == State::SynSent && now < call.end {
@@ -143,7 +139,7 @@ impl Task for ScanTask {
         self.listen(host, now);
         let is_over = self.ports.is_empty() && self.calls.is_empty();
         let is_first = self.found.iter().any(|(_, state)| *state == PortState::Filtered);
-        let is_lost = is_first && !self.is_known;
+        let is_lost = is_first && !host.has_neighbour(self.target);
         if is_over || is_lost || !has_route {
             return self.over(host, has_route && !is_lost);
         }
