@@ -2,8 +2,10 @@
 //! be given to (a port that a power cut ends in the middle of a line, firmware that
 //! probes it), and that finds its feet at the next whole line.
 //!
-//!     HELLO UPTIME                     a shell has started
-//!     DONE NUMBER CODE STDOUT STDERR   a command has ended; outputs in base64
+//! ```text
+//! HELLO UPTIME                     a shell has started
+//! DONE NUMBER CODE STDOUT STDERR   a command has ended; outputs in base64
+//! ```
 
 use super::base64;
 use crate::exec::Output;
