@@ -465,6 +465,37 @@ fn what_fits_together_moves_together() {
     }
 }
 
+/// A choice that fell out differently in two sets stays a choice when the version that
+/// had it has left the archive: a set is still answered as apt would.
+#[test]
+fn a_choice_stays_a_choice() {
+    let mut world = World::new();
+    world.archive.add("trixie", "awk-user 1; Depends: small-awk | awk");
+    world.archive.add("trixie", "small-awk 1; Provides: awk");
+    world.archive.add("trixie", "large-awk 1; Provides: awk; Conflicts: small-awk");
+    world.archive.publish();
+    let mut requests = requests(&["awk-user"]);
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    requests.sets.insert("arch1/other".to_owned(), names(&["large-awk", "awk-user"]));
+    let resolve = |world: &World, requests: &Requests, old: Option<&Lock>| {
+        let archives = world.load().unwrap();
+        update::resolve(&archives, requests, old, &Policy::Keep).unwrap().0
+    };
+    let old = resolve(&world, &requests, None);
+    assert_eq!(old.packages["awk-user"].depends, ["large-awk", "small-awk"]);
+
+    world.archive.forget("trixie", "awk-user");
+    world.archive.add("trixie", "awk-user 2; Depends: small-awk (>= 1) | awk");
+    world.archive.publish();
+    for set in ["arch1/web1", "arch1/other"] {
+        requests.sets.get_mut(set).unwrap().push("lib".to_owned());
+    }
+    let lock = resolve(&world, &requests, Some(&old));
+    assert_eq!(version(&lock, "awk-user"), "1");
+    assert_eq!(lock.sets["arch1/web1"].packages, ["awk-user", "lib", "small-awk"]);
+    assert_eq!(lock.sets["arch1/other"].packages, ["awk-user", "large-awk", "lib"]);
+}
+
 #[test]
 fn a_file_that_is_listed_but_nowhere_is_an_error() {
     let world = World::new();

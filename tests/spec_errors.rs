@@ -213,6 +213,20 @@ hint: the role `base` wants it too, on the same address"
 }
 
 #[test]
+fn a_validator_reads_absolute_paths() {
+    let validator = "\n[[validators]]\nargv = [\"/usr/sbin/nginx\", \"-t\"]\ncovers = []\nreads = [\"etc/nginx/\"]\n";
+    let bind = "bind = { network = \"private\" }\n";
+    assert_eq!(
+        error(changed("roles/web.toml", bind, &format!("{bind}{validator}"))),
+        "error: `etc/nginx/`, which a validator reads, must begin with `/`
+  --> roles/web.toml:10:1
+   |
+10 | [[validators]]
+   | ^^^^^^^^^^^^^^"
+    );
+}
+
+#[test]
 fn two_roles_bring_one_file() {
     let mut tree = project();
     tree.insert("overlays/base/etc/motd.j2", "hello\n");

@@ -1,7 +1,7 @@
 //! The last step: the disk map with its digests, from the results of the others.
 
 use super::RootHash;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::image::disk::{Content, Contents};
 use crate::image::grub::{self, BootCode};
@@ -13,6 +13,23 @@ use crate::store::{Key, Object};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// The files with the file systems that are written once, on an empty disk.
+pub(super) const STATE: &str = "state.ext4";
+/// See [`STATE`].
+pub(super) const ESP: &str = "esp.fat";
+/// Notes the digest of a file system, without the zeros at its end, beside it: an ext4 is
+/// nearly all zeros, and hashing them takes longer than all else that an edit needs.
+pub(super) fn note_content(aside: &Path, name: &str) -> Result<()> {
+    let digest = ContentDigest::of_file(&aside.join(name))?;
+    let json = serde_json::to_vec(&digest).map_err(|e| Error::build(e.to_string()))?;
+    fs::write_atomically(&aside.join(note(name)), &json)
+}
+
+/// Where a file system's digest is noted.
+fn note(name: &str) -> String {
+    format!("{name}.json")
+}
+
 /// The boot code and the content of each partition.
 pub(super) fn assemble(
     image: &ImageStep,
@@ -23,6 +40,9 @@ pub(super) fn assemble(
     let core_img = fs::read(&bootloader.path("core.img"))?;
     let boot = grub::embed(&boot_img, &core_img, image.layout.partition(Label::Bios))?;
     let content = |key: &Key, name: &str| Content::file(&inputs[key].path(name));
+    let noted = |key: &Key, name: &str| -> Result<Content> {
+        Ok(content(key, name)?.with_digest(inputs[key].json(&note(name))?))
+    };
     let layer = |key: &Key| -> Result<Content> {
         let object = &inputs[key];
         // A layer ends in its hash tree, never in zeros, so the store's digest serves.
@@ -31,10 +51,10 @@ pub(super) fn assemble(
         Ok(content.with_digest(ContentDigest { length, sha256 }))
     };
     let contents = Contents::from([
-        (Label::Esp, content(&image.esp, "esp.fat")?),
+        (Label::Esp, noted(&image.esp, ESP)?),
         (Label::APackages, layer(&image.packages_layer)?),
         (Label::AConfig, layer(&image.config)?),
-        (Label::State, content(&image.state, "state.ext4")?),
+        (Label::State, noted(&image.state, STATE)?),
     ]);
     Ok((boot, contents))
 }

@@ -187,13 +187,17 @@ impl<'a> Build<'a> {
                 Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tar(&tar, "config", aside)?;
                 seal_layer("config", aside)
             }
-            Step::Validate { tree: packages, config, validators, links, credentials, sources } => {
-                let (packages, tar) = (tree(packages), object(config).path("layer.tar"));
-                let judge = validate::Judge { tree: &packages, config: &tar, links, credentials };
-                judge.all(validators, sources)
+            Step::Validate { tree: packages, validator, files, links, credentials, epoch } => {
+                let folders = object(packages).json("folders.json")?;
+                let work = workplace()?;
+                let tar = work.path().join("config.tar");
+                config::write_tar(files, &folders, *epoch, &tar)?;
+                let tree = tree(packages);
+                validate::Judge { tree: &tree, files, tar: &tar, links, credentials }.ask(validator)
             }
             Step::State { tools, image, size, epoch } => {
-                Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)
+                Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)?;
+                disk::note_content(aside, disk::STATE)
             }
             Step::Esp {
                 tools,
@@ -268,6 +272,11 @@ impl<'a> Build<'a> {
     }
 }
 
+/// A folder for small files that are read once.
+fn workplace() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))
+}
+
 /// Appends the hash tree to `layer.erofs` and notes the root hash beside it.
 fn seal_layer(label: &str, aside: &Path) -> Result<()> {
     let uuid = Guid::of_name(&format!("{label}/verity"));
@@ -290,8 +299,7 @@ struct Esp<'a> {
 
 impl Esp<'_> {
     fn make(&self, tools: Tools<'_>, aside: &Path) -> Result<()> {
-        let work =
-            tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))?;
+        let work = workplace()?;
         let written = |name: &str, bytes: &[u8]| {
             let path = work.path().join(name);
             std::fs::write(&path, bytes).map_err(|e| Error::io("write", &path, &e)).map(|()| path)
@@ -313,6 +321,7 @@ impl Esp<'_> {
             ("a/initrd", &initrd),
         ]
         .map(|(path, source)| EspFile { path, source });
-        tools.esp(self.image, self.size, &files, aside)
+        tools.esp(self.image, self.size, &files, aside)?;
+        disk::note_content(aside, disk::ESP)
     }
 }

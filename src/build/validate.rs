@@ -3,17 +3,20 @@
 
 use crate::error::{Error, Result};
 use crate::exec;
+use crate::plan::render::ConfigFile;
 use crate::plan::step::{Link, ThrowAway};
 use crate::sandbox::{Op, Outcome, Root, Sandbox};
 use crate::spec::{Kind, Validator};
 use std::path::Path;
 
-/// Where and with what validators run.
+/// Where and with what a validator runs.
 pub(super) struct Judge<'a> {
     /// The packages tree.
     pub(super) tree: &'a Path,
-    /// The configuration layer as a tar file.
-    pub(super) config: &'a Path,
+    /// The configuration that it reads.
+    pub(super) files: &'a [ConfigFile],
+    /// The same as a tar file.
+    pub(super) tar: &'a Path,
     /// The server's links.
     pub(super) links: &'a [Link],
     /// Files to make in place of credentials.
@@ -21,17 +24,10 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Runs all validators; each in its own scratch copy of the root.
-    pub(super) fn all(&self, validators: &[Validator], sources: &[(String, String)]) -> Result<()> {
-        for validator in validators {
-            self.one(validator, sources)?;
-        }
-        Ok(())
-    }
-
-    fn one(&self, validator: &Validator, sources: &[(String, String)]) -> Result<()> {
+    /// Runs the validator in a scratch copy of the root.
+    pub(super) fn ask(&self, validator: &Validator) -> Result<()> {
         let mut sandbox = Sandbox::new(Root::Scratch(self.tree.to_owned()), 0)
-            .bind(self.config, "/run/imagebuild-config.tar")
+            .bind(self.tar, "/run/imagebuild-config.tar")
             .op(Op::UnpackTar { tar: "/run/imagebuild-config.tar".into(), into: "/".into() })
             .run(["sh", "-e", "-c", &self.surroundings()]);
         let first = sandbox.commands();
@@ -43,10 +39,21 @@ impl Judge<'_> {
             validator.prepare.iter().chain([&validator.argv]).zip(outcomes.iter().skip(first))
         {
             if outcome.code != 0 {
-                return Err(verdict(validator, command, outcome, sources));
+                return Err(self.verdict(validator, command, outcome));
             }
         }
         Ok(())
+    }
+
+    /// What the program said, and which template made the file.
+    fn verdict(&self, validator: &Validator, command: &[String], outcome: &Outcome) -> Error {
+        let words: Vec<String> = command.iter().map(|word| exec::quote(word)).collect();
+        let mut error = Error::input(format!("`{}` rejects the configuration", words.join(" ")))
+            .detail(exec::tail(outcome.output.as_bytes()));
+        for file in self.files.iter().filter(|file| validator.covers.contains(&file.path)) {
+            error = error.detail(format!("{} is made from {}", file.path, file.source));
+        }
+        error.hint("correct the file or template named above; nothing else has to be built again")
     }
 
     /// A shell script that makes links, addresses and credentials.
@@ -84,20 +91,4 @@ fn make(kind: Kind, path: &str) -> String {
         Kind::Number => format!("echo 1 >{path}\n"),
         Kind::Password | Kind::Text => format!("printf throw-away >{path}\n"),
     }
-}
-
-/// What the program said, and which template made the file.
-fn verdict(
-    validator: &Validator,
-    command: &[String],
-    outcome: &Outcome,
-    sources: &[(String, String)],
-) -> Error {
-    let words: Vec<String> = command.iter().map(|word| exec::quote(word)).collect();
-    let mut error = Error::input(format!("`{}` rejects the configuration", words.join(" ")))
-        .detail(exec::tail(outcome.output.as_bytes()));
-    for (path, source) in sources.iter().filter(|(path, _)| validator.covers.contains(path)) {
-        error = error.detail(format!("{path} is made from {source}"));
-    }
-    error.hint("correct the file or template named above; nothing else has to be built again")
 }

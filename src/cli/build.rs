@@ -12,6 +12,7 @@ use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -70,9 +71,7 @@ fn make(
     let jobs = arguments.jobs.map_or_else(build::default_jobs, NonZeroUsize::get);
     let made = build::make_all(&builds, jobs);
     for build in &builds {
-        for (name, time) in build.times().iter() {
-            progress::step("Took", format!("{:>6.2} s  {name}", time.as_secs_f64()));
-        }
+        tell_times(&build.times());
     }
     for build in &builds {
         if made.is_ok() || build.is_made()? {
@@ -80,6 +79,24 @@ fn make(
         }
     }
     made
+}
+
+/// Says how long the steps took; those of one name in one line.
+fn tell_times(times: &[(&'static str, Duration)]) {
+    let mut kinds: Vec<(&str, u32, Duration)> = Vec::new();
+    for (name, time) in times {
+        match kinds.iter_mut().find(|(kind, ..)| kind == name) {
+            Some((_, count, total)) => {
+                *count += 1;
+                *total += *time;
+            }
+            None => kinds.push((name, 1, *time)),
+        }
+    }
+    for (name, count, total) in kinds {
+        let times = if count > 1 { format!(" ({count} times)") } else { String::new() };
+        progress::step("Took", format!("{:>6.2} s  {name}{times}", total.as_secs_f64()));
+    }
 }
 
 /// Writes one image and says so.

@@ -39,7 +39,7 @@ pub fn fates<'a>(store: &Store, folder: &Path, plan: &'a Plan) -> Result<Vec<(&'
     let mut fates = Vec::new();
     for (planned, now) in plan.steps.iter().zip(&now) {
         let there = store.find(planned.key)?.is_some();
-        let before = last.as_ref().map(|all| all.iter().find(|step| name(step) == name(now)));
+        let before = last.as_ref().map(|all| all.iter().find(|step| is_same(step, now)));
         fates.push((planned, fate(before, now, there, &names)));
     }
     Ok(fates)
@@ -81,6 +81,16 @@ fn name(step: &Value) -> Option<String> {
     step["step"].as_object()?.keys().next().cloned()
 }
 
+/// Whether both say what one step of an image reads: of a kind there is one, but for the
+/// programs that judge the configuration.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let validator = |step: &Value| {
+        let validator = step["step"]["validate"]["validator"].as_object()?;
+        Some([validator.get("argv")?.clone(), validator.get("covers")?.clone()])
+    };
+    name(one) == name(other) && validator(one) == validator(other)
+}
+
 /// The fates as a text for people.
 pub fn to_text(plan: &Plan, fates: &[(&Planned, Fate)]) -> String {
     let again = |fate: &Fate| matches!(fate, Fate::Changed(_) | Fate::Missing | Fate::Never);
@@ -98,11 +108,9 @@ pub fn to_text(plan: &Plan, fates: &[(&Planned, Fate)]) -> String {
             lines.for_each(|line| text += &format!("  {:<14}    {line}\n", ""));
         }
     }
-    let kept: Vec<&str> = fates
-        .iter()
-        .filter(|(_, fate)| *fate == Fate::Kept && count > 0)
-        .map(|(planned, _)| planned.step.name())
-        .collect();
+    let kept = fates.iter().filter(|(_, fate)| *fate == Fate::Kept && count > 0);
+    let mut kept: Vec<&str> = kept.map(|(planned, _)| planned.step.name()).collect();
+    kept.dedup();
     if !kept.is_empty() {
         text += &format!("unchanged: {}\n", kept.join(", "));
     }
@@ -136,6 +144,7 @@ fn lines(reasons: &[Change]) -> Vec<String> {
             }
         }
     }
+    inputs.dedup();
     if !inputs.is_empty() {
         others.push(format!("reads {}, which changed", inputs.join(", ")));
     }

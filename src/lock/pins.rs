@@ -27,30 +27,37 @@ pub(super) fn pins(
         let listed = universe.exact(&locked.name, locked.version.as_str())?;
         let package = match listed.filter(|package| package.sha256 == locked.sha256) {
             Some(package) => package,
-            None => superseded(locked, universe.newest(&locked.name)?, old),
+            None => superseded(universe, locked, universe.newest(&locked.name)?, old)?,
         };
         pins.insert(locked.name.clone(), Rc::new(package));
     }
     Ok(pins)
 }
 
-/// A locked version that the indexes do not list any more: what it needs is known
-/// from the lock; what it provides is taken from its successor. A dependency that
-/// its successor has on one exact version it had on the exact locked one.
-fn superseded(locked: &LockedPackage, newest: Option<Package>, old: &Lock) -> Package {
-    let exact = |name: &str| {
-        let groups = newest.iter().flat_map(|p| p.pre_depends.iter().chain(&p.depends));
-        let mut relations = groups.flat_map(|group| &group.0).filter(|one| one.name == name);
-        relations.any(|one| matches!(one.version, Some((Operator::Equal, _))))
-    };
-    let group = |name: &String| {
-        let mut relation = Relation::to(name);
-        if let Some(other) = old.packages.get(name).filter(|_| exact(name)) {
-            relation.version = Some((Operator::Equal, other.version.clone()));
+/// A locked version that the indexes do not list any more. What it provides is taken
+/// from its successor; what it needs is known from the lock, but only as the answers:
+/// of several sets, where a choice fell out differently. So the choices themselves are
+/// its successor's, as far as the lock has answers to them, without bounds on versions;
+/// a dependency that its successor has on one exact version it had on the exact locked one.
+fn superseded(
+    universe: &Universe<'_>,
+    locked: &LockedPackage,
+    newest: Option<Package>,
+    old: &Lock,
+) -> Result<Package> {
+    let mut depends = Vec::new();
+    let mut answered = BTreeSet::new();
+    let groups = newest.iter().flat_map(|newest| newest.pre_depends.iter().chain(&newest.depends));
+    for group in groups {
+        let answers = answers(universe, group, &locked.depends)?;
+        if !answers.is_empty() {
+            depends.push(Group(group.0.iter().map(|one| loosened(one, old)).collect()));
+            answered.extend(answers);
         }
-        Group(vec![relation])
-    };
-    Package {
+    }
+    let rest = locked.depends.iter().filter(|name| !answered.contains(*name));
+    depends.extend(rest.map(|name| Group(vec![Relation::to(name)])));
+    Ok(Package {
         name: locked.name.clone(),
         version: locked.version.clone(),
         architecture: locked.architecture.clone(),
@@ -58,7 +65,7 @@ fn superseded(locked: &LockedPackage, newest: Option<Package>, old: &Lock) -> Pa
         important: newest.as_ref().is_some_and(|newest| newest.important),
         priority: newest.as_ref().map_or(5, |newest| newest.priority),
         pre_depends: Vec::new(),
-        depends: locked.depends.iter().map(group).collect(),
+        depends,
         conflicts: Vec::new(),
         breaks: Vec::new(),
         provides: newest.as_ref().map(|newest| newest.provides.clone()).unwrap_or_default(),
@@ -68,5 +75,27 @@ fn superseded(locked: &LockedPackage, newest: Option<Package>, old: &Lock) -> Pa
         sha256: locked.sha256,
         installed_size: 0,
         archive: locked.archive.clone(),
+    })
+}
+
+/// Those of the locked `names` that satisfy a group, whatever their versions.
+fn answers(universe: &Universe<'_>, group: &Group, names: &[String]) -> Result<BTreeSet<String>> {
+    let mut answers = BTreeSet::new();
+    for relation in &group.0 {
+        let satisfiers = universe.satisfiers(&Relation::to(&relation.name))?;
+        answers.extend(satisfiers.into_iter().map(|package| package.name.clone()));
+        // One that no index has any more is not among them.
+        answers.insert(relation.name.clone());
     }
+    answers.retain(|name| names.contains(name));
+    Ok(answers)
+}
+
+/// A relation of a successor as its predecessor may have had it.
+fn loosened(relation: &Relation, old: &Lock) -> Relation {
+    let exact = matches!(relation.version, Some((Operator::Equal, _)));
+    let locked = old.packages.get(&relation.name).filter(|_| exact);
+    let mut loosened = Relation::to(&relation.name);
+    loosened.version = locked.map(|other| (Operator::Equal, other.version.clone()));
+    loosened
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
 use crate::lock::mirror;
-use crate::spec::{Architecture, Role, Server, Spec};
+use crate::spec::{Architecture, Role, Server, Spec, Validator};
 use crate::store::Key;
 use serde::Serialize;
 
@@ -69,9 +69,8 @@ impl Plan {
         let tree = plan.add_packages(spec, lock, server, tools, &packages)?;
         let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
         let files = render::config_files(spec, architecture, server)?;
-        let validate = validate(spec, architecture, server, &files, tree);
+        let validate = plan.add_validators(spec, architecture, server, &files, (tree, epoch))?;
         let config = plan.add(Step::ConfigLayer { tools, tree, files, epoch })?;
-        let validate = plan.add(validate(config))?;
         let (image, size) = (plan.image.clone(), server.disk.state.bytes());
         let state = plan.add(Step::State { tools, image: image.clone(), size, epoch })?;
         let esp = plan.add(Step::Esp {
@@ -144,6 +143,31 @@ impl Plan {
         let base = self.add(base)?;
         let ids = ids(lock, spec.roles_of(server));
         self.add(Step::Packages { tools, base, packages: packages.to_vec(), ids, epoch })
+    }
+
+    /// A step for each program that judges the configuration: it runs again when what it
+    /// reads has changed.
+    fn add_validators(
+        &mut self,
+        spec: &Spec,
+        architecture: &Architecture,
+        server: &Server,
+        files: &[render::ConfigFile],
+        (tree, epoch): (Key, u64),
+    ) -> Result<Vec<Key>> {
+        let step = |validator: &Validator| {
+            let files = files.iter().filter(|file| validator.is_shown(&file.path));
+            Step::Validate {
+                tree,
+                validator: validator.clone(),
+                files: files.cloned().collect(),
+                links: links(architecture, server),
+                credentials: throw_aways(spec, server),
+                epoch,
+            }
+        };
+        let validators = spec.roles_of(server).flat_map(|role| &role.validators);
+        validators.map(|validator| self.add(step(validator))).collect()
     }
 
     fn add(&mut self, step: Step) -> Result<Key> {
@@ -267,31 +291,6 @@ fn text(spec: &Spec, path: &str) -> Result<String> {
     let file = spec.tree.get(path).ok_or_else(missing)?;
     String::from_utf8(file.content.clone())
         .map_err(|_| Error::input(format!("{path} is not UTF-8")))
-}
-
-/// The step that judges the configuration, but for the configuration's own key.
-fn validate<'a>(
-    spec: &'a Spec,
-    architecture: &'a Architecture,
-    server: &'a Server,
-    files: &[render::ConfigFile],
-    tree: Key,
-) -> impl FnOnce(Key) -> Step + use<'a> {
-    let validators: Vec<_> =
-        spec.roles_of(server).flat_map(|role| role.validators.iter().cloned()).collect();
-    let covered = |file: &&render::ConfigFile| {
-        validators.iter().any(|validator| validator.covers.contains(&file.path))
-    };
-    let sources: Vec<(String, String)> =
-        files.iter().filter(covered).map(|file| (file.path.clone(), file.source.clone())).collect();
-    move |config| Step::Validate {
-        tree,
-        config,
-        validators,
-        links: links(architecture, server),
-        credentials: throw_aways(spec, server),
-        sources,
-    }
 }
 
 fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {

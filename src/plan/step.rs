@@ -13,7 +13,7 @@ use crate::store::Key;
 use serde::Serialize;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// A package by name and digest; its file is in the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -114,22 +114,22 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// Judge the configuration by the real programs: nothing but its success.
+    /// Have the configuration judged by a program that reads it: nothing but its success.
     Validate {
         /// The packages tree.
         tree: Key,
-        /// The configuration layer.
-        config: Key,
-        /// The programs.
-        validators: Vec<Validator>,
+        /// The program.
+        validator: Validator,
+        /// The configuration, as far as the program reads it: it is shown nothing else.
+        files: Vec<ConfigFile>,
         /// The server's links and addresses.
         links: Vec<Link>,
         /// Files that credentials are copied to: path, owner, group, mode, how made.
         credentials: Vec<ThrowAway>,
-        /// Template of each covered file, for errors.
-        sources: Vec<(String, String)>,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
     },
-    /// The empty /var: `state.ext4`.
+    /// The empty /var: `state.ext4`, `state.ext4.json`.
     State {
         /// The tools closure.
         tools: Key,
@@ -140,7 +140,7 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
-    /// The EFI system partition: `esp.fat`.
+    /// The EFI system partition: `esp.fat`, `esp.fat.json`.
     Esp {
         /// The tools closure.
         tools: Key,
@@ -190,8 +190,8 @@ pub struct ImageStep {
     pub config: Key,
     /// The empty /var.
     pub state: Key,
-    /// That the configuration is right.
-    pub validate: Key,
+    /// That the configuration is right, by every program that was asked.
+    pub validate: Vec<Key>,
     /// IMAGE_VERSION.
     pub version: String,
     /// The lock's digest.
@@ -247,20 +247,17 @@ impl Step {
             Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => {
                 vec![*tools, *tree]
             }
-            Step::Validate { tree, config, .. } => vec![*tree, *config],
-            Step::Inventory { tree, .. } => vec![*tree],
+            Step::Validate { tree, .. } | Step::Inventory { tree, .. } => vec![*tree],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![*tools, *bootloader, *kernel, *packages, *config]
             }
-            Step::Image(image) => vec![
-                image.bootloader,
-                image.esp,
-                image.packages_layer,
-                image.config,
-                image.state,
-                image.validate,
-                image.inventory,
-            ],
+            Step::Image(image) => {
+                let ImageStep { bootloader, esp, packages_layer, config, state, .. } = **image;
+                let mut inputs = vec![bootloader, esp, packages_layer, config, state];
+                inputs.extend(&image.validate);
+                inputs.push(image.inventory);
+                inputs
+            }
         }
     }
 
@@ -298,7 +295,7 @@ impl Step {
             Step::ConfigLayer { files, .. } => {
                 format!("EROFS and hash tree of {} configuration files", files.len())
             }
-            Step::Validate { validators, .. } => format!("run {} validators", validators.len()),
+            Step::Validate { validator, .. } => validator.summary(),
             Step::State { size, .. } => format!("ext4 of {}", crate::progress::bytes(*size)),
             Step::Esp { size, .. } => format!("FAT of {}", crate::progress::bytes(*size)),
             Step::Inventory { packages, .. } => {

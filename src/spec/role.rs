@@ -59,7 +59,7 @@ pub(crate) struct RawRole {
     pub credentials: Vec<Spanned<Credential>>,
     /// `[[validators]]`: programs that judge the configuration at build time.
     #[serde(default)]
-    pub validators: Vec<Validator>,
+    pub validators: Vec<Spanned<Validator>>,
     /// `[[checks]]`: programs that judge a booted server.
     #[serde(default)]
     pub checks: Vec<Check>,
@@ -302,11 +302,36 @@ pub struct Validator {
     /// Commands run first (their exit codes count too).
     #[serde(default)]
     pub prepare: Vec<Vec<String>>,
-    /// Standard input.
-    #[serde(default)]
-    pub stdin: String,
-    /// Files of the image that it judges, for the error and for when to run again.
+    /// Files of the image that it judges: an error names what they were made from.
     pub covers: Vec<String>,
+    /// Files of the configuration that it reads, and folders, which end in a slash. It is
+    /// shown nothing else, and runs again only when one of these changes. All of the
+    /// configuration, where nothing is said.
+    #[serde(default)]
+    pub reads: Vec<String>,
+}
+
+impl Validator {
+    /// Whether the file at `path` is there when it runs.
+    pub fn is_shown(&self, path: &str) -> bool {
+        let is_at = |entry: &String| match entry.strip_suffix('/') {
+            Some(folder) => path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')),
+            None => path == entry,
+        };
+        let mut shown = self.covers.iter().chain(&self.reads);
+        self.reads.is_empty() || shown.any(is_at)
+    }
+
+    /// One line: which program judges what.
+    pub fn summary(&self) -> String {
+        let name = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let program = self.argv.first().map(name).unwrap_or_default();
+        let first = self.covers.first().map_or("the configuration", String::as_str);
+        match self.covers.len() {
+            0 | 1 => format!("{program} judges {first}"),
+            more => format!("{program} judges {first} and {} more", more - 1),
+        }
+    }
 }
 
 /// A program that judges a booted server; a new slot is good once all of them are.
@@ -320,4 +345,32 @@ pub struct Check {
     /// Credentials without which the check does not count.
     #[serde(default)]
     pub credentials: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Validator;
+
+    fn validator(covers: &[&str], reads: &[&str]) -> Validator {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let (argv, prepare) = (words(&["/usr/sbin/nginx", "-t"]), Vec::new());
+        Validator { argv, prepare, covers: words(covers), reads: words(reads) }
+    }
+
+    #[test]
+    fn a_validator_is_shown_what_it_reads() {
+        let some = validator(&["/etc/a"], &["/etc/nginx/", "/etc/b"]);
+        let shown = |path: &&&str| some.is_shown(path);
+        let paths = ["/etc/a", "/etc/b", "/etc/bc", "/etc/nginx/c/d", "/etc/nginxes", "/etc/nginx"];
+        let seen: Vec<_> = paths.iter().filter(shown).collect();
+        assert_eq!(seen, [&"/etc/a", &"/etc/b", &"/etc/nginx/c/d"]);
+        assert!(validator(&["/etc/a"], &[]).is_shown("/etc/else"), "all, where nothing is said");
+    }
+
+    #[test]
+    fn a_validator_in_one_line() {
+        assert_eq!(validator(&["/a"], &[]).summary(), "nginx judges /a");
+        assert_eq!(validator(&["/a", "/b", "/c"], &[]).summary(), "nginx judges /a and 2 more");
+        assert_eq!(validator(&[], &[]).summary(), "nginx judges the configuration");
+    }
 }

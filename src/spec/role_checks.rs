@@ -1,7 +1,7 @@
 //! Checks of a role by itself: its overlay exists, what it names exists.
 
 use super::overrides::unknown;
-use super::role::{From, Port, Protocol, RawRole, Role};
+use super::role::{From, Port, Protocol, RawRole, Role, Validator};
 use super::source::Sources;
 use super::tree::Tree;
 use crate::error::Result;
@@ -46,6 +46,13 @@ pub(crate) fn role(
     if let Some(path) = raw.links.keys().find(|path| !path.get_ref().starts_with('/')) {
         return Err(sources.error(path.span(), "a link's path must begin with `/`"));
     }
+    for validator in &raw.validators {
+        let Validator { covers, reads, .. } = validator.get_ref();
+        if let Some(path) = covers.iter().chain(reads).find(|path| !path.starts_with('/')) {
+            let message = format!("`{path}`, which a validator reads, must begin with `/`");
+            return Err(sources.error(validator.span(), message));
+        }
+    }
     let spans = RoleSpans {
         ports: raw.ports.iter().map(Spanned::span).collect(),
         credentials: raw.credentials.iter().map(Spanned::span).collect(),
@@ -74,7 +81,7 @@ fn checked(name: &str, raw: RawRole, overlay: Option<String>) -> Role {
         munin: raw.munin,
         slot_var: raw.slot_var,
         credentials: raw.credentials.into_iter().map(Spanned::into_inner).collect(),
-        validators: raw.validators,
+        validators: raw.validators.into_iter().map(Spanned::into_inner).collect(),
         checks: raw.checks,
     }
 }

@@ -14,7 +14,6 @@ const STEPS: &str = "      Making tools: unpack 14 packages
       Making packages: install the rest of 3 packages
       Making packages-layer: EROFS and hash tree of the packages
       Making config-layer: EROFS and hash tree of 5 configuration files
-      Making validate: run 0 validators
       Making state: ext4 of 4.2 MB
       Making esp: FAT of 4.2 MB
       Making inventory: suppliers and licences of 3 packages
@@ -28,7 +27,6 @@ const TIMES: &str = "        Took TIME  tools
         Took TIME  packages
         Took TIME  packages-layer
         Took TIME  config-layer
-        Took TIME  validate
         Took TIME  state
         Took TIME  esp
         Took TIME  inventory

@@ -32,13 +32,12 @@ fn an_edit_reaches_the_steps_that_read_it() {
     world.change("project/overlays/base/etc/motd.j2", "Welcome", "Be welcome");
     world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"5M\"");
     let said = world.bare("explain arch1 --role web1").run();
-    let text = "arch1-web1: 5 of 12 steps would be made
+    let text = "arch1-web1: 4 of 11 steps would be made
   config-layer    files /etc/motd:
                     @@ -1,2 +1,2 @@
                     -Welcome
                     +Be welcome
                      to web1
-  validate        reads config-layer, which changed
   state           size: 4194304 -> 5242880
   esp             reads config-layer, which changed
 ";
@@ -50,7 +49,7 @@ fn an_edit_reaches_the_steps_that_read_it() {
         "{}",
         said.stdout
     );
-    let rest = "                  reads config-layer, esp, state, validate, which changed
+    let rest = "                  reads config-layer, esp, state, which changed
 unchanged: tools, kernel, bootloader, base, packages, packages-layer, inventory
 ";
     assert!(said.stdout.ends_with(rest), "{}", said.stdout);
@@ -72,12 +71,12 @@ fn a_result_that_is_gone_and_a_build_that_never_was() {
     std::fs::remove_dir_all(world.path("store/objects").join(name.unwrap())).unwrap();
     world
         .bare("explain arch1")
-        .stdout("arch1-web1: 1 of 12 steps would be made\n  state           its result is not in the store any more\nunchanged: tools, kernel, bootloader, base, packages, packages-layer, config-layer, validate, esp, inventory, image\n")
+        .stdout("arch1-web1: 1 of 11 steps would be made\n  state           its result is not in the store any more\nunchanged: tools, kernel, bootloader, base, packages, packages-layer, config-layer, esp, inventory, image\n")
         .code(0);
     std::fs::remove_dir_all(world.path("store/objects")).unwrap();
     std::fs::remove_dir_all(world.path("store/builds")).unwrap();
     let said = world.bare("explain arch1").run().stdout;
-    assert!(said.starts_with("arch1-web1: 12 of 12 steps would be made\n  tools           no build of this image from this folder is on record\n"), "{said}");
+    assert!(said.starts_with("arch1-web1: 11 of 11 steps would be made\n  tools           no build of this image from this folder is on record\n"), "{said}");
 }
 
 #[test]
