@@ -83,7 +83,7 @@ fn make(kind: Kind, path: &str) -> String {
     match kind {
         Kind::SshHostKey => format!("ssh-keygen -q -t ed25519 -N '' -C '' -f {path}\n"),
         Kind::TlsSelfSigned => format!(
-            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=throw-away -days 1 -keyout {path} -out {path}.crt 2>&1 && cat {path}.crt >>{path}\n"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=throw-away -days 1 -keyout {path} -out {path}.crt 2>&1 && cat {path}.crt >>{path}\n"
         ),
         Kind::MuninHtpasswd => format!("echo 'munin:$5$throw$away' >{path}\n"),
         Kind::PasswordHash => format!("echo '$5$throw$away' >{path}\n"),
