@@ -3,7 +3,7 @@
 use super::Common;
 use super::project::Project;
 use crate::error::Result;
-use crate::plan::server::Plan;
+use crate::plan::server::{Plan, VM_TOOLS};
 use crate::progress;
 use clap::Args;
 use std::collections::BTreeSet;
@@ -26,6 +26,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
                 keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
             }
         }
+    }
+    // What `test` boots with; no image needs it.
+    if let Ok(plan) = Plan::of_tools(&project.lock, VM_TOOLS) {
+        keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
     }
     keep.extend(project.lock.packages.values().map(|package| format!("{}.deb", package.sha256)));
     let age = Duration::from_secs(arguments.keep_days * 24 * 3600);

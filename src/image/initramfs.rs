@@ -13,8 +13,8 @@ use std::path::Path;
 /// Programs of the closure besides busybox.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/dmsetup", "/usr/sbin/blkid"];
 
-/// zstd level: the archive is a few megabytes, and every boot reads it.
-const COMPRESSION: i32 = 19;
+/// zstd level: 4.2 MB in half a second; level 19 saves 0.8 MB and takes five seconds.
+const COMPRESSION: i32 = 12;
 
 /// Makes `initrd` and `vmlinuz` in `out`.
 ///

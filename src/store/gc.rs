@@ -8,6 +8,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -101,10 +102,13 @@ fn entries(folder: &Path) -> Result<Vec<(OsString, PathBuf)>> {
     Ok(all)
 }
 
-/// Bytes of all files below; what may not be looked at counts as nothing.
+/// Bytes of all files below, without their holes; what may not be looked at counts as
+/// nothing.
 fn size(path: &Path) -> u64 {
     let files = walkdir::WalkDir::new(path).into_iter().filter_map(Result::ok);
-    files.filter_map(|entry| entry.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+    let files = files.filter_map(|entry| entry.metadata().ok()).filter(|m| m.is_file());
+    // stat(2) counts blocks of 512 bytes.
+    files.map(|m| m.len().min(m.blocks() * 512)).sum()
 }
 
 #[cfg(test)]
