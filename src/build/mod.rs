@@ -265,10 +265,12 @@ impl<'a> Build<'a> {
         init: &str,
         aside: &Path,
     ) -> Result<()> {
-        let work = tempfile::tempdir_in(self.store.root().join("tmp"))
-            .map_err(|e| Error::io("make a folder in", self.store.root(), &e))?;
-        self.unpack(package, work.path())?;
-        initramfs::make(tools, work.path(), release, init, aside)
+        // Within the step's own folder: a build that is killed leaves nothing elsewhere.
+        let work = aside.join("package");
+        fs::create_dir_all(&work)?;
+        self.unpack(package, &work)?;
+        initramfs::make(tools, &work, release, init, aside)?;
+        crate::sandbox::remove_tree(&work)
     }
 }
 

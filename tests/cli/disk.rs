@@ -6,7 +6,7 @@ use crate::harness::{Cli, Transcript};
 use crate::world::World;
 use imagebuild::exec::Program;
 
-const DISK_FULL: &str = "hint: the disk is full: free some space, or use another disk (`--store DIR` for the store, `--out DIR` for images), and run the same command again; finished steps are kept\n";
+pub(crate) const DISK_FULL: &str = "hint: the disk is full: free some space, or use another disk (`--store DIR` for the store, `--out DIR` for images), and run the same command again; finished steps are kept\n";
 
 /// Whether a run may have mounts of its own; says so if not.
 pub(crate) fn can_mount() -> bool {
@@ -21,7 +21,7 @@ pub(crate) fn can_mount() -> bool {
 }
 
 /// Runs twice: on a disk of `size` at `folder`, and after the disk has grown.
-fn twice(cli: Cli, folder: &str, size: &str, list: &str) -> Transcript {
+pub(crate) fn twice(cli: Cli, folder: &str, size: &str, list: &str) -> Transcript {
     let script = format!(
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin
         mkdir -p {folder}

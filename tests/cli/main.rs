@@ -15,6 +15,7 @@ mod closure;
 mod command_line;
 mod diff;
 mod disk;
+mod endings;
 mod explain;
 mod goldens;
 mod harness;
