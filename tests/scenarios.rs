@@ -129,6 +129,9 @@ impl House {
             let scenario = Scenario::read(name, &content, architecture, &Promises::built_in())
                 .unwrap_or_else(|error| panic!("{error}"));
             let outcome = stage.perform(&scenario, false).map_err(|error| error.to_string())?;
+            if outcome.verdict != Verdict::Failed {
+                return Err(Failed::from(format!("{name}: {}", words_of(&outcome))));
+            }
             told += &format!("# {name}: {}\n{}\n", scenario.title, words_of(&outcome));
         }
         let golden = project::folder().join("tests/goldens/red.txt");

@@ -187,13 +187,9 @@ impl<'a> Build<'a> {
                 Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tar(&tar, "config", aside)?;
                 seal_layer("config", aside)
             }
-            Step::Validate { tree: packages, validator, files, links, credentials, epoch } => {
-                let folders = object(packages).json("folders.json")?;
-                let work = workplace()?;
-                let tar = work.path().join("config.tar");
-                config::write_tar(files, &folders, *epoch, &tar)?;
-                let tree = tree(packages);
-                validate::Judge { tree: &tree, files, tar: &tar, links, credentials }.ask(validator)
+            Step::Validate { tree, validator, files, links, credentials, epoch } => {
+                let judge = validate::Judge { packages: object(tree), files, links, credentials };
+                judge.ask(validator, *epoch)
             }
             Step::State { tools, image, size, epoch } => {
                 Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)?;

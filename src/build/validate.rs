@@ -1,22 +1,21 @@
 //! Has the configuration judged by the programs that will read it, inside the
 //! finished root, with the server's own links and addresses and throw-away secrets.
 
+use super::{config, workplace};
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::plan::render::ConfigFile;
 use crate::plan::step::{Link, ThrowAway};
 use crate::sandbox::{Op, Outcome, Root, Sandbox};
 use crate::spec::{Kind, Validator};
-use std::path::Path;
+use crate::store::Object;
 
 /// Where and with what a validator runs.
 pub(super) struct Judge<'a> {
-    /// The packages tree.
-    pub(super) tree: &'a Path,
+    /// The packages tree, and the modes of its folders.
+    pub(super) packages: &'a Object,
     /// The configuration that it reads.
     pub(super) files: &'a [ConfigFile],
-    /// The same as a tar file.
-    pub(super) tar: &'a Path,
     /// The server's links.
     pub(super) links: &'a [Link],
     /// Files to make in place of credentials.
@@ -25,9 +24,12 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Runs the validator in a scratch copy of the root.
-    pub(super) fn ask(&self, validator: &Validator) -> Result<()> {
-        let mut sandbox = Sandbox::new(Root::Scratch(self.tree.to_owned()), 0)
-            .bind(self.tar, "/run/imagebuild-config.tar")
+    pub(super) fn ask(&self, validator: &Validator, epoch: u64) -> Result<()> {
+        let work = workplace()?;
+        let tar = work.path().join("config.tar");
+        config::write_tar(self.files, &self.packages.json("folders.json")?, epoch, &tar)?;
+        let mut sandbox = Sandbox::new(Root::Scratch(self.packages.path("tree")), 0)
+            .bind(&tar, "/run/imagebuild-config.tar")
             .op(Op::UnpackTar { tar: "/run/imagebuild-config.tar".into(), into: "/".into() })
             .run(["sh", "-e", "-c", &self.surroundings()]);
         let first = sandbox.commands();

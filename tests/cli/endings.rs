@@ -1,5 +1,5 @@
-//! A build that ends anywhere, by kill -9 or because the disk is full: the next one
-//! succeeds, and gives the same bytes. Over all steps of the plan, not a chosen one.
+//! A build that ends anywhere, by kill -9 at any step of the plan or because the disk is
+//! full at any half megabyte of the store: the next one succeeds, and gives the same bytes.
 
 use crate::disk::{DISK_FULL, can_mount, twice};
 use crate::world::World;
