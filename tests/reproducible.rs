@@ -6,11 +6,13 @@
 mod project;
 
 use imagebuild::exec::Program;
+use imagebuild::image::tools::Tools;
 use imagebuild::plan::server::Plan;
-use imagebuild::sandbox::listing_from_json;
+use imagebuild::sandbox::{self, listing_from_json};
 use imagebuild::verify::{Difference, compare};
 use project::{Project, Scratch};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 const SERVERS: [&str; 2] = ["web1", "database1"];
 
@@ -19,29 +21,73 @@ fn two_builds_are_the_same_bytes() {
     let project = Project::open();
     project.fetch(&["arch4/web1", "arch4/database1", "tools/build"]);
     let scratch = Scratch::new_in(&std::env::temp_dir());
+    let memory = in_memory();
     for server in SERVERS {
         let work = scratch.path().join(server);
-        std::fs::create_dir(&work).unwrap();
+        let elsewhere = memory.as_ref().map_or(work.clone(), |memory| memory.path().join(server));
+        std::fs::create_dir_all(&work).unwrap();
+        std::fs::create_dir_all(&elsewhere).unwrap();
         let output = Program::new(project::PROGRAM)
             .args(["verify", "arch4", "--role", server, "--locked", "--quiet", "--keep"])
             .args(["--work".as_ref(), work.as_os_str()])
+            .args(["--elsewhere".as_ref(), elsewhere.as_os_str()])
             .dir(project::folder())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.code, 0, "{said}");
         assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
-        let [usual, odd] = stores(&work);
+        let (usual, odd) = (store(&work, "store"), store(&elsewhere, "a deeper/the store"));
         planted_differences_are_named(&project.plan(server), &usual, &odd);
+        sandbox::remove_tree(&elsewhere).unwrap();
     }
 }
 
-/// The stores of the usual and of the odd build.
-fn stores(work: &Path) -> [PathBuf; 2] {
-    let entries = || std::fs::read_dir(work).unwrap().map(|entry| entry.unwrap().path());
-    let store =
-        |below: &str| entries().map(|place| place.join(below)).find(|s| s.is_dir()).unwrap();
-    [store("store"), store("a deeper/the store")]
+/// A folder whose entries come in the order in which they were made, where this machine
+/// has the memory for a build in it.
+fn in_memory() -> Option<Scratch> {
+    let memory = Path::new("/dev/shm");
+    let free = nix::sys::statvfs::statvfs(memory).ok()?;
+    let enough = free.blocks_available() * free.fragment_size() > 6 << 30;
+    if !enough {
+        eprintln!("no room in /dev/shm: both builds on one kind of file system");
+    }
+    enough.then(|| Scratch::new_in(memory))
+}
+
+/// The store of a build that `verify` kept in `work`.
+fn store(work: &Path, below: &str) -> PathBuf {
+    let mut places = std::fs::read_dir(work).unwrap().map(|entry| entry.unwrap().path());
+    places.find_map(|place| Some(place.join(below)).filter(|store| store.is_dir())).unwrap()
+}
+
+/// A layer has neither the times of its tree nor the order in which that was made: what
+/// unpacks packages side by side leaves other times of folders each time.
+#[test]
+fn a_layer_knows_no_times() {
+    let project = Project::open();
+    project.fetch(&["tools/build"]);
+    let tree = project.provide(&project.plan("web1"), "tools").path("tree");
+    let tools = Tools { tree: &tree, epoch: 1_700_000_000 };
+    let scratch = Scratch::new_in(&std::env::temp_dir());
+    let layer = |name: &str, files: [&str; 3], time: u64| {
+        let (tree, out) = (scratch.path().join(name), scratch.path().join(format!("{name}-out")));
+        std::fs::create_dir_all(&out).unwrap();
+        for file in files {
+            let path = tree.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, file.repeat(1000)).unwrap();
+        }
+        for path in files.map(|file| tree.join(file)).iter().chain([&tree.join("folder"), &tree]) {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(time);
+            std::fs::File::open(path).unwrap().set_modified(time).unwrap();
+        }
+        tools.erofs_of_tree(&tree, "packages", &out).unwrap();
+        std::fs::read(out.join("layer.erofs")).unwrap()
+    };
+    let one = layer("one", ["a", "folder/b", "folder/c"], 1_000_000_000);
+    assert_eq!(one, layer("two", ["folder/c", "folder/b", "a"], 1_600_000_000));
+    assert_ne!(one, layer("three", ["folder/c", "folder/b", "d"], 1_000_000_000));
 }
 
 /// Changes one store's results, one byte or one mode: the step and the file are named.

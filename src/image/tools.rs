@@ -89,7 +89,10 @@ impl Tools<'_> {
     }
 
     fn mkfs_erofs(&self, label: &str, source: &[&str], options: &[&str]) -> Vec<String> {
-        let mut argv = words(["mkfs.erofs", "--quiet", "--all-time"].iter());
+        // With SOURCE_DATE_EPOCH set it would forget --all-time and keep older times: of
+        // folders, those depend on the order in which packages were unpacked.
+        let program = ["env", "-u", "SOURCE_DATE_EPOCH", "mkfs.erofs", "--quiet", "--all-time"];
+        let mut argv = words(program.iter());
         argv.push(format!("-T{}", self.epoch));
         argv.extend(["-U".to_owned(), Guid::of_name(label).to_string()]);
         argv.extend(words(options.iter()));

@@ -53,6 +53,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     remove("var/log/bootstrap.log", LOG),
     remove("var/log/apt", LOG),
     remove("var/log/munin/munin-node-configure.log", LOG),
+    remove("var/log/fontconfig.log", LOG),
     empty("var/log/journal", "journals are made at boot, per machine id"),
     remove("var/cache/ldconfig/aux-cache", "holds inode numbers and times of the build's disk"),
     empty(

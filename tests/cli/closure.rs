@@ -64,7 +64,7 @@ const TOOLS: [&str; 9] = [
     "mmd",
 ];
 /// Programs of the host that the script, or imagebuild, calls.
-const HOST: [&str; 8] = ["cat", "cp", "ls", "mkdir", "rm", "sh", "sleep", "truncate"];
+const HOST: [&str; 9] = ["cat", "cp", "env", "ls", "mkdir", "rm", "sh", "sleep", "truncate"];
 
 /// A file: path, mode and content.
 pub(crate) type Entry = (String, u32, Vec<u8>);
