@@ -2,9 +2,10 @@
 //! immutable, reproducible Debian image.
 //!
 //! Data flows one way: spec -> lock -> plan -> rootfs -> image -> vm | flash.
-//! A module uses only earlier ones and the shared modules error, exec, fs, names,
+//! A module uses only earlier ones and the shared modules error, exec, fs, names, threads,
 //! progress; `tests/imports.rs` holds it to that.
 
+mod base64;
 pub mod build;
 pub mod cli;
 pub mod diff;
@@ -24,5 +25,6 @@ pub mod scenario;
 pub mod seed;
 pub mod spec;
 pub mod store;
+pub mod threads;
 pub mod verify;
 pub mod vm;

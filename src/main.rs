@@ -29,10 +29,19 @@ fn finish(result: Result<(), Error>) -> ExitCode {
     }
 }
 
+/// Whether who started this program wants it to live on: `nohup` ignores SIGHUP for it.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// The first signal ends running programs, so that the work unwinds and cleans up;
 /// a second one ends this process at once.
 fn watch_signals() -> Result<(), Error> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
+    let ends = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = signal_hook::iterator::Signals::new(ends)
         .map_err(|e| Error::build(format!("cannot watch for signals: {e}")))?;
     std::thread::spawn(move || {
         for (count, _signal) in signals.forever().enumerate() {

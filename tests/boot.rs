@@ -8,6 +8,9 @@
 
 mod vm;
 
+// The longest first: its name comes before the others'.
+#[path = "vm/web.rs"]
+mod a_web_server;
 #[path = "vm/damage.rs"]
 mod damage;
 #[path = "vm/database.rs"]
@@ -18,8 +21,6 @@ mod platforms;
 mod seeds;
 #[path = "vm/servers.rs"]
 mod servers;
-#[path = "vm/web.rs"]
-mod web;
 
 use vm::ask::Guest;
 

@@ -25,9 +25,11 @@ done
 exec "$@"
 "#;
 
-fn imagebuild(program: Program, store: &Path, out: &Path) {
+const SERVERS: [&str; 2] = ["web1", "database1"];
+
+fn imagebuild(program: Program, server: &str, store: &Path, out: &Path) {
     program
-        .args(["--locked", "--quiet", "arch4", "--role", "web1"])
+        .args(["--locked", "--quiet", "arch4", "--role", server])
         .args(["--store".as_ref(), store.as_os_str(), "--out".as_ref(), out.as_os_str()])
         .dir(project::folder())
         .run()
@@ -57,11 +59,16 @@ fn builds_without_the_hosts_programs() {
     assert_eq!((shell.code, shell.stdout), (127, Vec::new()));
 
     let store = at("store");
-    project.empty_store(&store, &["arch4/web1", "tools/build"]);
-    imagebuild(hidden(scratch.path()).arg(project::PROGRAM), &store, &at("hidden"));
-    imagebuild(Program::new(project::PROGRAM), project.store.root(), &at("usual"));
-    for file in ["arch4-web1.json", "arch4-web1.qcow2"] {
-        let digest = |folder: &str| imagebuild::fs::digest_file(&at(folder).join(file)).unwrap();
-        assert_eq!(digest("hidden"), digest("usual"), "{file}");
+    project.empty_store(&store, &["arch4/web1", "arch4/database1", "tools/build"]);
+    for server in SERVERS {
+        imagebuild(hidden(scratch.path()).arg(project::PROGRAM), server, &store, &at("hidden"));
+        let usual = Program::new(project::PROGRAM);
+        imagebuild(usual, server, project.store.root(), &at("usual"));
+        for ending in ["json", "qcow2"] {
+            let file = format!("arch4-{server}.{ending}");
+            let digest =
+                |folder: &str| imagebuild::fs::digest_file(&at(folder).join(&file)).unwrap();
+            assert_eq!(digest("hidden"), digest("usual"), "{file}");
+        }
     }
 }

@@ -408,7 +408,10 @@ fn what_vanished_is_in_the_snapshot_or_is_reported() {
 #[test]
 fn a_lock_stays_until_it_is_moved() {
     let mut world = World::new();
-    let old = world.locked(&["app", "base"]);
+    let mut old = world.locked(&["app", "base"]);
+    assert_eq!(Some(old.epoch), old.newest_date());
+    // As if made an hour before: the time of files moves with all packages only.
+    old.epoch -= 3600;
     world.archive.forget("trixie", "lib");
     world.archive.add("trixie-security", "lib 1.0-1+deb13u1");
     world.archive.add("trixie-updates", "base 2");
@@ -427,8 +430,10 @@ fn a_lock_stays_until_it_is_moved() {
     let (one, changes) = world.lock(&["app", "base"], Some(&old), &one).unwrap();
     assert_eq!(changes, "lib 1.0-1 -> 1.0-1+deb13u1 (security)");
     assert_eq!(one.packages["lib"].archive, "debian-security");
-    let (_, changes) = world.lock(&["app", "base"], Some(&old), &Policy::UpdateAll).unwrap();
+    assert_eq!((one.epoch, more.epoch), (old.epoch, old.epoch));
+    let (all, changes) = world.lock(&["app", "base"], Some(&old), &Policy::UpdateAll).unwrap();
     assert_eq!(changes, "base 1 -> 2, lib 1.0-1 -> 1.0-1+deb13u1 (security)");
+    assert_eq!(Some(all.epoch), all.newest_date());
     let (_, changes) = world.lock(&["app"], Some(&old), &Policy::Keep).unwrap();
     assert_eq!(changes, "base 1 (removed)");
     let error = world.lock(&["app"], Some(&old), &Policy::Update("lip".to_owned())).unwrap_err();

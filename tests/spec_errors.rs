@@ -474,3 +474,91 @@ hint: templates know `server`, `arch`, `site` and `peers`; look for the name in 
 hint: did you mean `overlays/web/etc/site.j2`?"
     );
 }
+
+#[test]
+fn two_networks_that_share_addresses() {
+    let second = |v4: &str| {
+        format!(
+            "v6 = \"2001:db8:0:1::/64\"\n\n[networks.public]\ninterface = \"eth0\"\nv4 = \"{v4}\"\n"
+        )
+    };
+    assert_eq!(
+        image_error("v6 = \"2001:db8:0:1::/64\"\n", &second("192.168.0.0/25")),
+        "error: the networks public and private overlap
+  --> images/arch1.toml:10:6
+   |
+10 | v4 = \"192.168.0.0/25\"
+   |      ^^^^^^^^^^^^^^^^
+hint: private is 192.168.0.0/24: a server could not tell them apart"
+    );
+    let apart = second("192.168.1.0/24");
+    Spec::load(changed("images/arch1.toml", "v6 = \"2001:db8:0:1::/64\"\n", &apart)).unwrap();
+}
+
+#[test]
+fn a_network_of_two_addresses_spares_none() {
+    assert_eq!(
+        image_error("\"192.168.0.11\"", "\"192.168.0.255\""),
+        "error: 192.168.0.255 is the broadcast address in private: no machine can have it
+  --> images/arch1.toml:11:6
+   |
+11 | v4 = \"192.168.0.255\"
+   |      ^^^^^^^^^^^^^^^
+hint: private is 192.168.0.0/24: take another"
+    );
+    let mut tree = changed("images/arch1.toml", "192.168.0.0/24", "192.168.0.10/31");
+    Spec::load(tree.clone()).unwrap();
+    tree.insert(
+        "site.toml",
+        "[architectures.arch1.addresses.web1.private]\nv4 = \"192.168.0.10\"\n",
+    );
+    Spec::load(tree).unwrap();
+}
+
+#[test]
+fn a_port_names_what_no_architecture_has() {
+    assert_eq!(
+        error(changed("roles/web.toml", "{ network = \"private\" }", "{ network = \"privat\" }")),
+        "error: no architecture has a network `privat`
+ --> roles/web.toml:4:1
+  |
+4 | [[ports]]
+  | ^^^^^^^^^
+hint: did you mean `private`?"
+    );
+    let from = |from: &str| {
+        changed("roles/web.toml", "number = 80", &format!("number = 80\nfrom = [{from}]"))
+    };
+    assert_eq!(
+        error(from("\"peers\", { server = \"wbe1\" }")),
+        "error: no architecture has a server `wbe1`
+ --> roles/web.toml:4:1
+  |
+4 | [[ports]]
+  | ^^^^^^^^^
+hint: did you mean `web1`?"
+    );
+    assert!(
+        error(from("{ network = \"lan\" }"))
+            .starts_with("error: no architecture has a network `lan`\n")
+    );
+    Spec::load(from("{ server = \"web1\" }, { network = \"private\" }")).unwrap();
+}
+
+#[test]
+fn a_pair_of_databases_waits_a_while() {
+    let with = |text: &str| format!("\n[replication]\n{text}\n[endpoints]");
+    assert_eq!(
+        image_error("\n[endpoints]", &with("semi-sync-timeout-ms = 0")),
+        "error: 0 is not between 1 and 3600000
+  --> images/arch1.toml:15:24
+   |
+15 | semi-sync-timeout-ms = 0
+   |                        ^
+hint: these are milliseconds: 1000 is a second"
+    );
+    let long = image_error("\n[endpoints]", &with("max-lag-seconds = 3601"));
+    assert!(long.starts_with("error: 3601 is not between 1 and 3600\n"), "{long}");
+    let hour = with("semi-sync-timeout-ms = 3600000\nmax-lag-seconds = 3600");
+    Spec::load(changed("images/arch1.toml", "\n[endpoints]", &hour)).unwrap();
+}

@@ -28,6 +28,7 @@ use crate::plan::step::{PackageRef, Step};
 use crate::progress;
 use crate::rootfs::Tree;
 use crate::store::{Key, Object, Store};
+use crate::threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -230,11 +231,10 @@ impl<'a> Build<'a> {
         let tree = aside.join("tree");
         fs::create_dir_all(&tree)?;
         // base-files first: it has the links /bin -> usr/bin that others go through.
-        let mut packages: Vec<&PackageRef> = packages.iter().collect();
-        packages.sort_by_key(|package| (package.name != "base-files", package.name.as_str()));
-        for package in packages {
-            self.unpack(package, &tree)?;
-        }
+        let (first, others): (Vec<&PackageRef>, Vec<&PackageRef>) =
+            packages.iter().partition(|package| package.name == "base-files");
+        first.into_iter().try_for_each(|package| self.unpack(package, &tree))?;
+        threads::for_each(&others, |package| self.unpack(package, &tree))?;
         // What base-passwd's script would do; no other script of the closure matters.
         for name in ["passwd", "group"] {
             let master = tree.join("usr/share/base-passwd").join(format!("{name}.master"));

@@ -41,11 +41,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open(common)?;
+    let mut project = Project::open_as_it_is(common)?;
     let name = arguments.architecture.as_deref().unwrap_or_default();
     let role = arguments.role.as_deref();
     let spec: Spec = project.spec.clone();
     let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
+    project.complete_lock()?;
     sandbox::check_ids()?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
@@ -106,7 +107,7 @@ fn write(arguments: &Arguments, project: &Project, build: &Build<'_>) -> Result<
     if !written {
         progress::step("Unchanged", format!("{} is up to date", build.plan().image));
     }
-    println!("{}", file.display());
+    super::print(format_args!("{}\n", file.display()))?;
     Ok(())
 }
 

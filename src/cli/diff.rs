@@ -36,9 +36,9 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     for report in reports {
         if arguments.json {
             let json = serde_json::to_string_pretty(&report);
-            println!("{}", json.map_err(|e| Error::build(e.to_string()))?);
+            super::print(format_args!("{}\n", json.map_err(|e| Error::build(e.to_string()))?))?;
         } else {
-            print!("{}", report.to_text());
+            super::print(report.to_text())?;
         }
     }
     Ok(())
@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 fn images(arguments: &Arguments, common: &Common) -> Result<Report> {
     let open = |path: &str| Image::open(Path::new(path));
     let (a, b) = (open(&arguments.a)?, open(&arguments.b)?);
-    let mut project = Project::open(common)?;
+    let mut project = Project::open_to_look(common)?;
+    project.complete_lock()?;
     project.fetch(&[TOOLS.to_owned()])?;
     let plan = Plan::of_tools(&project.lock, TOOLS)?;
     let tools = Build::new(&project.store, &plan).tools()?;

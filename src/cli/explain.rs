@@ -23,23 +23,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let project = Project::open(common)?;
-    let chosen = servers(&project.spec, &arguments.architecture, arguments.role.as_deref())?;
+    let mut project = Project::open_to_look(common)?;
+    let spec = project.spec.clone();
+    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
     if chosen.len() != 1 && (arguments.package.is_some() || arguments.file.is_some()) {
         return Err(Error::input("packages and files are those of one server")
             .hint("name it with `--role`"));
     }
+    project.complete_lock()?;
     for (architecture, server) in chosen {
-        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-        let (spec, lock, store) = (&project.spec, &project.lock, &project.store);
+        let plan = Plan::new(&spec, &project.lock, architecture, server)?;
+        let (lock, store) = (&project.lock, &project.store);
         let text = if let Some(name) = &arguments.package {
-            package::to_text(spec, lock, architecture, server, name)?
+            package::to_text(&spec, lock, architecture, server, name)?
         } else if let Some(path) = &arguments.file {
-            file::to_text(spec, store, (architecture, server), &plan, path)?
+            file::to_text(&spec, store, (architecture, server), &plan, path)?
         } else {
             steps::to_text(&plan, &steps::fates(store, project.folder(), &plan)?)
         };
-        print!("{text}");
+        super::print(text)?;
     }
     Ok(())
 }

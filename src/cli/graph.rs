@@ -20,9 +20,9 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let spec = Spec::read(&common.project.clone().unwrap_or_else(|| PathBuf::from(".")))?;
     let architecture = spec.architecture(&arguments.architecture)?;
     if arguments.svg {
-        print!("{}", graph::svg(&spec, architecture));
+        super::print(graph::svg(&spec, architecture))?;
     } else {
-        print!("{}", graph::text(&spec, architecture));
+        super::print(graph::text(&spec, architecture))?;
     }
     Ok(())
 }

@@ -22,8 +22,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if arguments.print {
-        print!("{SITE}");
-        return Ok(());
+        return super::print(SITE);
     }
     let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
     if !folder.is_dir() {
@@ -41,6 +40,6 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn schema() {
-    print!("{SCHEMA}");
+pub(super) fn schema() -> Result<()> {
+    super::print(SCHEMA)
 }

@@ -13,10 +13,12 @@ mod seed;
 mod test;
 mod verify;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names;
 use crate::progress::{self, Verbosity};
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -124,6 +126,19 @@ struct Common {
     verbose: bool,
 }
 
+/// Prints a result. A reader that has seen enough, such as `head`, ends the program
+/// without a word, as it ends others.
+///
+/// # Errors
+/// When standard output cannot be written, as on a full disk.
+fn print(result: impl Display) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match write!(out, "{result}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        written => written.map_err(|e| Error::build(format!("cannot write the result: {e}"))),
+    }
+}
+
 /// The verbs, as they are typed.
 fn verbs() -> Vec<String> {
     Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
@@ -170,10 +185,7 @@ impl Cli {
             Some(Verb::Graph(arguments)) => graph::run(&arguments, &self.common),
             Some(Verb::Gc(arguments)) => gc::run(&arguments, &self.common),
             Some(Verb::Init(arguments)) => init::run(&arguments, &self.common),
-            Some(Verb::Schema) => {
-                init::schema();
-                Ok(())
-            }
+            Some(Verb::Schema) => init::schema(),
             Some(Verb::Verify(arguments)) => verify::run(&arguments, &self.common),
             Some(Verb::Seed(arguments)) => seed::run(&arguments, &self.common),
             Some(Verb::Test(arguments)) => test::run(&arguments, &self.common),

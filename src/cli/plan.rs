@@ -19,17 +19,18 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let project = Project::open(common)?;
-    for (architecture, server) in
-        servers(&project.spec, &arguments.architecture, arguments.role.as_deref())?
-    {
-        let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
+    let mut project = Project::open_to_look(common)?;
+    let spec = project.spec.clone();
+    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    project.complete_lock()?;
+    for (architecture, server) in chosen {
+        let plan = Plan::new(&spec, &project.lock, architecture, server)?;
         if arguments.json {
             let json =
                 serde_json::to_string_pretty(&plan).map_err(|e| Error::build(e.to_string()))?;
-            println!("{json}");
+            super::print(format_args!("{json}\n"))?;
         } else {
-            print!("{}", plan.to_text());
+            super::print(plan.to_text())?;
         }
     }
     Ok(())

@@ -54,19 +54,27 @@ pub(super) struct Project {
     mirrors: Mirrors,
     anchors: TrustAnchors,
     locked: bool,
+    /// Whether a lock that must change is written, or only used.
+    writes_lock: bool,
 }
 
 impl Project {
-    /// Reads the project; makes or completes its lock if it must.
-    pub(super) fn open(common: &Common) -> Result<Project> {
+    /// Reads the project for a verb that only looks: when its lock is completed, the file
+    /// stays as it is.
+    pub(super) fn open_to_look(common: &Common) -> Result<Project> {
         let mut project = Project::open_as_it_is(common)?;
-        let requests = requests(&project.spec);
-        let misfits = project.misfits(&requests)?;
-        if !misfits.is_empty() {
-            project.refuse_stale(misfits)?;
-            project.resolve(&Policy::Keep)?;
-        }
+        project.writes_lock = false;
         Ok(project)
+    }
+
+    /// Makes or completes the lock if it must.
+    pub(super) fn complete_lock(&mut self) -> Result<()> {
+        let misfits = self.misfits(&requests(&self.spec))?;
+        if !misfits.is_empty() {
+            self.refuse_stale(misfits)?;
+            self.resolve(&Policy::Keep)?;
+        }
+        Ok(())
     }
 
     /// Reads the project, with whatever lock is there.
@@ -96,6 +104,7 @@ impl Project {
             mirrors,
             anchors,
             locked: common.locked,
+            writes_lock: true,
         })
     }
 
@@ -170,10 +179,12 @@ impl Project {
             }
         }
         let changed = lock != self.lock;
-        if changed {
+        let (count, path) = (lock.packages.len(), self.lock_path.display());
+        if changed && self.writes_lock {
             lock.write(&self.lock_path)?;
-            let (count, path) = (lock.packages.len(), self.lock_path.display());
             progress::step("Locked", format!("{count} packages in {path}"));
+        } else if changed {
+            progress::step("Chosen", format!("{count} packages; a build would write {path}"));
         }
         self.lock = lock;
         Ok(changed)

@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open(common)?;
+    let mut project = Project::open_as_it_is(common)?;
     let spec = project.spec.clone();
     if arguments.architecture == "all" {
         return Err(Error::input("secrets belong to one architecture, not to `all`")
@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         folder.join("secrets").join(format!("{}.toml", architecture.name))
     });
     let mut secrets = Secrets::read(&path, &spec, architecture)?;
+    project.complete_lock()?;
     let before = secrets.clone();
     let shown = complete(&mut project, &spec, architecture, arguments, &mut secrets)?;
     if secrets == before {
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     write_seeds(&spec, &chosen, &secrets, &arguments.out)?;
     for Shown { purpose, password } in shown {
-        println!("{password}  {purpose} (shown only now)");
+        super::print(format_args!("{password}  {purpose} (shown only now)\n"))?;
     }
     Ok(())
 }
@@ -119,7 +120,7 @@ fn write_seeds(
         }
         let path = out.join(format!("{}.seed", server.image_id));
         fs::write_secret(&path, &seed)?;
-        println!("{}", path.display());
+        super::print(format_args!("{}\n", path.display()))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::vm::scenario::{Programme, Props, Stage};
 use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
 use clap::Args;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -53,13 +53,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open(common)?;
+    let mut project = Project::open_as_it_is(common)?;
     let spec = project.spec.clone();
     if arguments.architecture == "all" {
         return Err(Error::input("machines of one architecture are tested, not of `all`")
             .hint("name it: `imagebuild test arch4`"));
     }
     let architecture = spec.architecture(&arguments.architecture)?;
+    [&arguments.report, &arguments.junit, &arguments.json]
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| check_place(path))?;
     // Whatever is wrong in a scenario is told before minutes go into images.
     let scenarios = scenarios(arguments, &project, architecture)?;
     let props = props(arguments, &mut project, architecture)?;
@@ -68,8 +72,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     let programme =
         Programme { spec: &spec, architecture, scenarios: &scenarios, masks: !arguments.no_masks };
-    let run = programme.run(props)?;
+    let (run, end) = programme.run(props)?;
+    // Most wanted where something went wrong at the end.
     write_reports(arguments, &project, architecture, &run)?;
+    end?;
     verdict(&run)
 }
 
@@ -120,6 +126,7 @@ fn props(
     let spec = project.spec.clone();
     let chosen = servers(&spec, &architecture.name, None)?;
     sandbox::check_ids()?;
+    project.complete_lock()?;
     let mut sets = Project::sets(&chosen);
     sets.extend([TOOLS.to_owned(), VM_TOOLS.to_owned()]);
     project.fetch(&sets)?;
@@ -156,11 +163,25 @@ fn write_reports(
     write(arguments.json.as_ref(), json)
 }
 
+/// Told before minutes go into machines.
+fn check_place(report: &Path) -> Result<()> {
+    let folder = report.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let reason = if report.is_dir() {
+        "it is a folder"
+    } else if folder.is_some_and(|folder| !folder.is_dir()) {
+        "its folder is not there"
+    } else {
+        return Ok(());
+    };
+    Err(Error::input(format!("cannot write {}: {reason}", report.display()))
+        .hint("name a file in a folder that is there"))
+}
+
 fn write(path: Option<&PathBuf>, text: impl FnOnce() -> Result<String>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     fs::write_atomically(path, text()?.as_bytes())?;
     progress::step("Wrote", path.display().to_string());
-    println!("{}", path.display());
+    super::print(format_args!("{}\n", path.display()))?;
     Ok(())
 }
 

@@ -46,9 +46,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open(common)?;
+    let mut project = Project::open_as_it_is(common)?;
     let spec = project.spec.clone();
     let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    project.complete_lock()?;
     if arguments.user.is_some() && !nix::unistd::geteuid().is_root() {
         return Err(Error::input("only root can build as another user")
             .hint("leave `--user` away: this user is an ordinary one"));
@@ -132,7 +133,7 @@ fn same(all: &[Surroundings], plan: &Plan) -> Result<()> {
     }
     for format in FORMATS {
         let file = format!("{}.{format}", plan.image);
-        println!("{}  {file}", digest_file(&usual.out().join(&file))?);
+        super::print(format_args!("{}  {file}\n", digest_file(&usual.out().join(&file))?))?;
     }
     Ok(())
 }

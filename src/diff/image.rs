@@ -10,6 +10,9 @@ use crate::plan::layout::Label;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// How the files of an image end.
+const ENDINGS: [&str; 6] = [".raw.zst", ".qcow2", ".raw", ".vmdk", ".vhdx", ".json"];
+
 /// An image.
 #[derive(Debug)]
 pub struct Image {
@@ -29,7 +32,7 @@ impl Image {
                 .hint("name an image of `imagebuild` (.qcow2, .raw), or its .json; for revisions name an architecture too: `imagebuild diff HEAD~1 HEAD arch4`"));
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = file.split('.').next().unwrap_or_default();
+        let stem = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(&file);
         let beside = |ending: &str| path.with_file_name(format!("{stem}.{ending}"));
         let json = beside("json");
         let text = fs::read_to_string(&json).map_err(|e| {

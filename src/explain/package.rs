@@ -31,6 +31,15 @@ pub fn to_text(
             {
                 text += &format!("  roles/{}.toml asks for {first}\n", role.name);
             }
+            if server.packages.iter().any(|own| own == first) {
+                let place = spec.asked.get(first);
+                text += &match place {
+                    Some(place) => {
+                        format!("  {}:{} asks for {first}\n", place.file.display(), place.line)
+                    }
+                    None => format!("  site.toml asks for {first}\n"),
+                };
+            }
         }
         None => {}
     }

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use tables::Entry;
 
 /// What a server's initramfs asks for, in order. Booted with Debian's 6.12 cloud kernel
-/// on virtio-blk, virtio-scsi, NVMe and AHCI; there virtio_pci, nvme and ext4 are built
-/// in, as are the decoders that EROFS needs for zstd and LZ4.
+/// on virtio-blk, virtio-scsi, NVMe, AHCI and VMware's SCSI as QEMU has it; Hyper-V's was
+/// never met. There virtio_pci, nvme and ext4 are built in, as are the decoders that EROFS
+/// needs for zstd and LZ4.
 pub const INITRAMFS: &[&str] = &[
     // Disks. sd_mod serves both SCSI and SATA.
     "virtio_pci",
@@ -24,6 +25,10 @@ pub const INITRAMFS: &[&str] = &[
     "virtio_scsi",
     "nvme",
     "ahci",
+    "ata_piix",
+    "vmw_pvscsi",
+    "hv_vmbus",
+    "hv_storvsc",
     "sd_mod",
     // Before dm_verity loads a table: a generic SHA-256 is built in, so the kernel finds
     // one, never asks for `crypto-sha256`, and stays with the slow one.

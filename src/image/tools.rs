@@ -41,9 +41,11 @@ const GRUB_MODULES: [&str; 14] = [
     "configfile",
 ];
 
-/// How hard EROFS is compressed; the fastest level that keeps an image below half
-/// of what a plain ext4 image takes. Clusters of 64 KiB.
-const COMPRESSION: [&str; 2] = ["-zzstd,level=3", "-C65536"];
+/// How EROFS is compressed: LZ4 in clusters of 64 KiB, the ends of files packed together.
+/// Of 322 MB, 201 MB are left after one second of one processor; zstd at level 3 leaves
+/// 179 MB after seven (each of its clusters is tried several times), and takes longer to
+/// read.
+const COMPRESSION: [&str; 3] = ["-zlz4", "-C65536", "-Efragments"];
 
 impl Tools<'_> {
     fn sandbox(&self, out: &Path) -> Sandbox {

@@ -185,7 +185,7 @@ RDONLY {sectors} SPARSE \"{name}\"
 # The Disk Data Base
 #DDB
 
-ddb.adapterType = \"lsilogic\"
+ddb.adapterType = \"pvscsi\"
 ddb.geometry.cylinders = \"{cylinders}\"
 ddb.geometry.heads = \"255\"
 ddb.geometry.sectors = \"63\"

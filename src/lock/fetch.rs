@@ -5,10 +5,11 @@
 //! believed: digests and signatures are the caller's.
 
 use crate::error::Error;
+use crate::exec;
 use crate::progress;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait and how often to try.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +112,9 @@ impl Fetcher {
         let mut pause = self.patience.pause;
         let mut number = 1;
         loop {
+            if exec::interrupted() {
+                return Err(Failure::Failed(exec::interruption()));
+            }
             let mut writer = make()?;
             match self.attempt(base, path, length, &mut writer) {
                 Ok(()) => return Ok(writer),
@@ -126,7 +130,7 @@ impl Fetcher {
                 Err(Attempt::Again(why, _, not_before)) => {
                     let next = format!("attempt {} of {}", number + 1, self.patience.attempts);
                     progress::step("Waiting", format!("for {path}: {why}; {next} follows"));
-                    std::thread::sleep(pause.max(not_before.unwrap_or_default()));
+                    rest(pause.max(not_before.unwrap_or_default()));
                 }
             }
             pause *= 2;
@@ -166,6 +170,14 @@ impl Fetcher {
         let announced = body.content_length();
         let reader = body.into_with_config().limit(u64::MAX).reader();
         copy(reader, length, announced, writer)
+    }
+}
+
+/// Sleeps, but not through a signal.
+fn rest(pause: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < pause && !exec::interrupted() {
+        std::thread::sleep(Duration::from_millis(50).min(pause));
     }
 }
 
@@ -219,6 +231,9 @@ fn copy(
     let mut buffer = vec![0; 128 * 1024];
     let mut done = 0;
     loop {
+        if exec::interrupted() {
+            return Err(Attempt::Ours(exec::interruption()));
+        }
         let count = match reader.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,

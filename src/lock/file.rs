@@ -66,6 +66,10 @@ pub struct Set {
 /// The lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
+    /// The time that all files of an image get, and SOURCE_DATE_EPOCH of what makes them,
+    /// in seconds since 1970. It stands in the key of nearly every step, so it moves only
+    /// when all packages may: an update of one package makes no other anew.
+    pub epoch: u64,
     /// The state of the archives that it was made from.
     pub suites: Vec<Suite>,
     /// All packages by name.
@@ -133,11 +137,17 @@ impl Lock {
         suites.map(|suite| suite.date).max()
     }
 
+    /// The newest date of all archives; nothing where there is none.
+    pub fn newest_date(&self) -> Option<u64> {
+        self.suites.iter().map(|suite| suite.date).max()
+    }
+
     /// The lock as text, always the same for the same content.
     pub fn to_text(&self) -> String {
         let mut text = format!(
             "# Written by `imagebuild lock`: every package by digest. Keep it in version control;\n# do not edit it: `imagebuild lock --update` moves packages to new versions.\nversion = {FORMAT}\n"
         );
+        field(&mut text, "epoch", &date::rfc3339(self.epoch));
         for suite in &self.suites {
             text += "\n[[index]]\n";
             field(&mut text, "archive", &suite.archive);

@@ -25,6 +25,7 @@ const CONFLICT: &str = "take one side's lock whole (`git checkout --ours imagebu
 #[serde(deny_unknown_fields)]
 struct RawLock {
     version: Spanned<u32>,
+    epoch: Option<Spanned<String>>,
     #[serde(default)]
     index: Vec<RawIndex>,
     #[serde(default)]
@@ -121,7 +122,11 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Lock> {
     }
     let users = numbers(&source, raw.users)?;
     let ids = Ids { users, groups: numbers(&source, raw.groups)? };
-    Ok(Lock { suites, packages, sets, ids })
+    let written = raw.epoch.map(|epoch| source.time(&epoch)).transpose()?;
+    let mut lock = Lock { epoch: 0, suites, packages, sets, ids };
+    // Locks that were written before it had a line of its own.
+    lock.epoch = written.or(lock.newest_date()).unwrap_or_default();
+    Ok(lock)
 }
 
 /// Two branches that both changed the lock are the commonest way to a broken one.

@@ -19,6 +19,7 @@ fn sample() -> Lock {
     let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let set = Set { requests: strings(&[ESSENTIAL, "a"]), packages: strings(&["a", "b"]) };
     Lock {
+        epoch: 1_789_000_000,
         suites: vec![Suite {
             archive: DEBIAN.to_owned(),
             suite: "trixie".to_owned(),

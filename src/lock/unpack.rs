@@ -28,8 +28,10 @@ pub enum Owners {
     Packaged,
 }
 
-/// Unpacks the entries that `filter` wants below `folder`, which must exist and
-/// be nobody else's meanwhile. Modes and times are the package's.
+/// Unpacks the entries that `filter` wants below `folder`, which must exist and be
+/// nobody else's meanwhile, but for packages that are unpacked into it at the same time:
+/// of a folder that several have, any one's mode and time stay. Modes and times are the
+/// package's.
 ///
 /// # Errors
 /// When the `.deb` is wrong, an entry would be outside of the folder, or writing
@@ -104,9 +106,15 @@ impl Tree<'_> {
                 return Ok(resolved);
             }
         }
-        if !std::fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
-            self.make_room(&path)?;
-            std::fs::create_dir(&path).map_err(|e| self.failed(&path, &e))?;
+        let make = || std::fs::create_dir(&path);
+        match make() {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                if !std::fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
+                    self.make_room(&path)?;
+                    make().map_err(|e| self.failed(&path, &e))?;
+                }
+            }
+            made => made.map_err(|e| self.failed(&path, &e))?,
         }
         self.finish(entry, &path)?;
         Ok(path)

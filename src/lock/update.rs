@@ -91,7 +91,9 @@ pub fn resolve(
             }
         }
     };
-    let lock = assemble(archives, &universe, old, sets, ids)?;
+    let mut lock = assemble(archives, &universe, old, sets, ids)?;
+    let moves = old.epoch == 0 || *policy == Policy::UpdateAll;
+    lock.epoch = lock.newest_date().filter(|_| moves).unwrap_or(old.epoch);
     if let Policy::Relock(vanished) = policy {
         refuse_to_stay(old, &lock, vanished)?;
     }

@@ -192,10 +192,10 @@ pub fn set_name(architecture: &Architecture, server: &Server) -> String {
     format!("{}/{}", architecture.name, server.name)
 }
 
-/// The newest date of the archives: no file of an image is younger.
+/// The time of all files.
 fn epoch(lock: &Lock) -> Result<u64> {
-    let newest = lock.suites.iter().map(|suite| suite.date).max();
-    newest.ok_or_else(|| Error::input("the lock names no archive").hint("run `imagebuild lock`"))
+    let no_archive = || Error::input("the lock names no archive").hint("run `imagebuild lock`");
+    Some(lock.epoch).filter(|epoch| *epoch > 0).ok_or_else(no_archive)
 }
 
 /// The packages of a set of the lock.

@@ -13,7 +13,7 @@ use crate::store::Key;
 use serde::Serialize;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 
 /// A package by name and digest; its file is in the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -76,7 +76,9 @@ pub fn order(nodes: &[Node]) -> Order {
     let mut rounds = Vec::new();
     let mut configure: BTreeSet<&str> = BTreeSet::new();
     while !left.is_empty() {
-        let is_ready = |n: &Node| n.pre_depends.iter().all(|p| configured.contains(p.as_str()));
+        // What is not among them stands in the base, configured.
+        let stands = |p: &str| configured.contains(p) || !by_name.contains_key(p);
+        let is_ready = |n: &Node| n.pre_depends.iter().all(|p| stands(p));
         let (mut ready, mut waiting): (Vec<&Node>, Vec<&Node>) =
             left.iter().partition(|n| is_ready(n));
         if ready.is_empty() {
@@ -164,6 +166,17 @@ mod tests {
             order.rounds,
             [round(&[], &["common", "tool"]), round(&["common"], &["server"])]
         );
+    }
+
+    #[test]
+    fn what_stands_in_the_base_is_configured() {
+        let order = order(&[
+            node("common", false, &["libc"], &["dpkg"]),
+            node("db", false, &[], &["common", "libc"]),
+        ]);
+        let unpacked: Vec<_> = order.rounds.iter().map(|round| round.unpack.clone()).collect();
+        assert_eq!(unpacked, [["common"], ["db"]]);
+        assert_eq!(order.rounds[1].configure, ["common"]);
     }
 
     #[test]

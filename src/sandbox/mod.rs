@@ -7,6 +7,7 @@
 //! subordinate ids (`ids.rs`), so that files have the owners that they must have.
 
 mod child;
+mod copy;
 mod ids;
 mod listing;
 mod mounts;

@@ -2,7 +2,7 @@
 //! are subordinate ids, which the user himself may not touch.
 
 use super::mounts::{cover, prepare_chroot, release_chroot, uncover};
-use super::{listing, sort};
+use super::{copy, listing, sort};
 use crate::error::{Error, Result};
 use crate::fs;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ pub enum Op {
     Uncover {
         /// The folder.
         folder: PathBuf,
+    },
+    /// Copies what is in a folder into an empty one, with owners, modes and times.
+    Copy {
+        /// The folder.
+        from: PathBuf,
+        /// The empty one.
+        into: PathBuf,
     },
     /// Unpacks a tar file, with its owners, modes and times.
     UnpackTar {
@@ -103,6 +110,7 @@ impl Op {
             Op::ReleaseChroot { tree } => release_chroot(tree),
             Op::Cover { folder } => cover(folder),
             Op::Uncover { folder } => uncover(folder),
+            Op::Copy { from, into } => copy::copy(from, into),
             Op::UnpackTar { tar, into } => unpack_tar(tar, into),
             Op::Write { path, text, mode } => write(path, text, *mode),
             Op::Remove { path } => remove(path),
@@ -168,6 +176,10 @@ fn find_secrets(tree: &Path, folder: &str) -> Result<String> {
     Ok(found)
 }
 
+/// How hashed passwords begin: crypt(5), Apache's htpasswd, PHP's password_hash.
+const CRYPT: [&str; 10] =
+    ["$y$", "$gy$", "$7$", "$6$", "$5$", "$2a$", "$2b$", "$2y$", "$apr1$", "$argon2"];
+
 /// What secret a file holds, by its path (from the root, without a leading slash)
 /// and its content.
 pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
@@ -179,7 +191,8 @@ pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
     if (path == "etc/machine-id" || path == "var/lib/dbus/machine-id") && !content.is_empty() {
         return Some("a machine id");
     }
-    if has(b"-----BEGIN ") && (has(b" PRIVATE KEY-----") || has(b"-----BEGIN PRIVATE KEY-----")) {
+    let armoured = [&b" PRIVATE KEY-----"[..], b" PRIVATE KEY BLOCK-----"];
+    if has(b"-----BEGIN ") && armoured.iter().any(|end| has(end)) {
         return Some("a private key");
     }
     let is_shadow = matches!(path, "etc/shadow" | "etc/gshadow");
@@ -189,10 +202,7 @@ pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
         return Some("a password hash");
     }
     let text = String::from_utf8_lossy(content);
-    let crypt = |word: &str| {
-        ["$y$", "$6$", "$5$", "$2b$", "$apr1$"].iter().any(|p| word.starts_with(p))
-            && word.len() > 20
-    };
+    let crypt = |word: &str| CRYPT.iter().any(|p| word.starts_with(p)) && word.len() > 20;
     let is_word = |c: char| c.is_whitespace() || "\"':=,".contains(c);
     if content.len() < 1 << 20 && text.split(is_word).any(crypt) {
         return Some("a password hash");
@@ -213,6 +223,10 @@ mod tests {
         assert_eq!(secret("srv/x.ini", &format!("pw = \"{}\"", hash)), Some("a password hash"));
         assert_eq!(secret("etc/x", "-----BEGIN OPENSSH PRIVATE KEY-----\n"), Some("a private key"));
         assert_eq!(secret("etc/x", "-----BEGIN PUBLIC KEY-----\n"), None);
+        let pgp = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n";
+        assert_eq!(secret("opt/x", pgp), Some("a private key"));
+        let htpasswd = format!("admin:$2y$10${}\n", "a".repeat(53));
+        assert_eq!(secret("etc/nginx/htpasswd", &htpasswd), Some("a password hash"));
         assert_eq!(secret("etc/ssh/ssh_host_rsa_key", ""), Some("an SSH host key"));
         assert_eq!(secret("etc/ssh/ssh_host_rsa_key.pub", ""), None);
         assert_eq!(secret("etc/machine-id", "abc\n"), Some("a machine id"));

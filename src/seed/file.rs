@@ -6,31 +6,34 @@
 use crate::error::{Error, Place, Result};
 use crate::fs;
 use crate::names;
-use crate::spec::{Architecture, Credential, Scope, Server, Spec};
+use crate::spec::{Architecture, Credential, Kind, Scope, Server, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use toml::Spanned;
 
 /// Values by credential name.
 type Values = BTreeMap<String, String>;
 
+/// What fills /etc/machine-id; every server may be given one.
+const MACHINE_ID: &str = "imagebuild.machine-id";
+
 /// All secrets of an architecture.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Secrets {
     /// Those that all its servers share.
-    #[serde(default)]
     pub architecture: Values,
     /// Those of one server, by server.
-    #[serde(default)]
     pub servers: BTreeMap<String, Values>,
 }
 
 const HEAD: &str =
     "# Secrets of one architecture: made by `imagebuild seed`, which never changes what
 # stands here. Keep this file out of version control, and keep a backup of it.
-# A line of your own (a MAC address, a certificate) goes under its server:
+# A line of your own: what all servers share goes under [architecture] (the site's
+# certificate), what only one has under that server:
 #   [servers.web1]
 #   \"net.public.mac\" = \"52:54:00:12:34:56\"
 
@@ -52,39 +55,19 @@ impl Secrets {
                 .hint(format!("it holds secrets: `chmod 600 {}`", path.display())));
         }
         let text = fs::read_to_string(path)?;
-        let secrets: Secrets = toml::from_str(&text).map_err(|e| {
+        let written: Written = toml::from_str(&text).map_err(|e| {
             let error = Error::input(e.message().to_owned());
             match e.span() {
                 Some(span) => error.at(Place::of_span(path, &text, span)),
                 None => error.detail(path.display().to_string()),
             }
         })?;
-        secrets.check(path, &text, spec, architecture)?;
-        Ok(secrets)
-    }
-
-    fn check(&self, path: &Path, text: &str, spec: &Spec, of: &Architecture) -> Result<()> {
-        let wrong = |name: &str, what: String, known: Vec<&str>| {
-            let at = text.find(name).unwrap_or(0);
-            let place = Place::of_span(path, text, at..at + name.len());
-            Err(Error::input(what).at(place).hint(names::suggest(name, known.iter().copied())))
-        };
-        for (name, values) in &self.servers {
-            let Some(server) = of.servers.get(name) else {
-                let known = of.servers.keys().map(String::as_str).collect();
-                return wrong(name, format!("{} has no server `{name}`", of.name), known);
-            };
-            let known = names_of(spec, server);
-            if let Some(odd) = values.keys().find(|name| !known.contains(name)) {
-                let known = known.iter().map(String::as_str).collect();
-                return wrong(
-                    odd,
-                    format!("no role of {name} knows the credential `{odd}`"),
-                    known,
-                );
+        match written.wrong(spec, architecture) {
+            Some(Wrong { span, message, hint }) => {
+                Err(Error::input(message).at(without_value(path, &text, span)).hint(hint))
             }
+            None => Ok(written.secrets()),
         }
-        Ok(())
     }
 
     /// Writes the file, readable by the user only.
@@ -128,15 +111,278 @@ impl Secrets {
     }
 }
 
-/// The names of a server's credentials, one per network where they say so.
+/// The names of a server's credentials.
 fn names_of(spec: &Spec, server: &Server) -> Vec<String> {
-    let expand = |credential: &Credential| -> Vec<String> {
-        if !credential.name.contains("{network}") {
-            return vec![credential.name.clone()];
+    known_of(spec, server).into_keys().collect()
+}
+
+/// Credentials by name: who shares them, and how they are made.
+type Known = BTreeMap<String, (Scope, Option<Kind>)>;
+
+/// A server's credentials, one per network where they say so.
+fn known_of(spec: &Spec, server: &Server) -> Known {
+    let mut known = BTreeMap::from([(MACHINE_ID.to_owned(), (Scope::Server, None))]);
+    for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
+        let what = (credential.scope, Some(credential.kind));
+        if credential.name.contains("{network}") {
+            let networks = server.addresses.keys();
+            let name = |network: &String| credential.name.replace("{network}", network);
+            known.extend(networks.map(|network| (name(network), what)));
+        } else {
+            known.insert(credential.name.clone(), what);
         }
-        let networks = server.addresses.keys();
-        networks.map(|network| credential.name.replace("{network}", network)).collect()
+    }
+    known
+}
+
+/// Values as they are written.
+type Lines = BTreeMap<Spanned<String>, String>;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    architecture: Lines,
+    #[serde(default)]
+    servers: BTreeMap<Spanned<String>, Lines>,
+}
+
+/// What is wrong with a line.
+struct Wrong {
+    span: Range<usize>,
+    message: String,
+    hint: String,
+}
+
+/// The place of a name, with its line up to there: what follows is a secret.
+fn without_value(path: &Path, text: &str, span: Range<usize>) -> Place {
+    let place = Place::of_span(path, text, span);
+    let shown = place.text.chars().take(place.column - 1 + place.width).collect();
+    Place { text: shown, ..place }
+}
+
+impl Written {
+    fn secrets(self) -> Secrets {
+        let values = |lines: Lines| -> Values {
+            lines.into_iter().map(|(name, value)| (name.into_inner(), value)).collect()
+        };
+        let servers = self.servers.into_iter();
+        Secrets {
+            architecture: values(self.architecture),
+            servers: servers.map(|(name, lines)| (name.into_inner(), values(lines))).collect(),
+        }
+    }
+
+    /// The first line that is wrong.
+    fn wrong(&self, spec: &Spec, of: &Architecture) -> Option<Wrong> {
+        let all: Known = of.servers.values().flat_map(|server| known_of(spec, server)).collect();
+        let mut shared = self.architecture.iter();
+        let shared = shared.find_map(|(name, value)| wrong_shared(name, value, &all, of));
+        let in_server = |(server, lines): (&Spanned<String>, &Lines)| {
+            let Some(own) = of.servers.get(server.get_ref()) else {
+                return Some(no_server(server, of));
+            };
+            let known = known_of(spec, own);
+            lines.iter().find_map(|(name, value)| wrong_own(name, value, &known, &all, own))
+        };
+        shared.or_else(|| self.servers.iter().find_map(in_server))
+    }
+}
+
+fn no_server(name: &Spanned<String>, of: &Architecture) -> Wrong {
+    let known = of.servers.keys().map(String::as_str);
+    Wrong {
+        span: name.span(),
+        message: format!("{} has no server `{}`", of.name, name.get_ref()),
+        hint: names::suggest(name.get_ref(), known),
+    }
+}
+
+/// What is wrong with a line under `[architecture]`.
+fn wrong_shared(
+    name: &Spanned<String>,
+    value: &str,
+    all: &Known,
+    of: &Architecture,
+) -> Option<Wrong> {
+    match all.get(name.get_ref()) {
+        Some((Scope::Architecture, kind)) => wrong_value(name, value, *kind),
+        Some((Scope::Server, _)) => Some(Wrong {
+            span: name.span(),
+            message: format!("each server has a `{}` of its own", name.get_ref()),
+            hint: "write it under its server: `[servers.NAME]`".to_owned(),
+        }),
+        None => Some(unknown(name, &of.name, Scope::Architecture, all)),
+    }
+}
+
+/// What is wrong with a line under `[servers.NAME]`.
+fn wrong_own(
+    name: &Spanned<String>,
+    value: &str,
+    known: &Known,
+    all: &Known,
+    server: &Server,
+) -> Option<Wrong> {
+    if let Some((Scope::Architecture, _)) = all.get(name.get_ref()) {
+        return Some(Wrong {
+            span: name.span(),
+            message: format!("all servers share one `{}`", name.get_ref()),
+            hint: "write it under `[architecture]`, once".to_owned(),
+        });
+    }
+    match known.get(name.get_ref()) {
+        Some((_, kind)) => wrong_value(name, value, *kind),
+        None => Some(unknown(name, &server.name, Scope::Server, known)),
+    }
+}
+
+fn unknown(name: &Spanned<String>, whose: &str, wanted: Scope, known: &Known) -> Wrong {
+    let known = known.iter().filter(|(_, (scope, _))| *scope == wanted);
+    Wrong {
+        span: name.span(),
+        message: format!("no role of {whose} knows the credential `{}`", name.get_ref()),
+        hint: names::suggest(name.get_ref(), known.map(|(name, _)| name.as_str())),
+    }
+}
+
+/// What is wrong with the value of a line: a certificate comes with its key, in PEM.
+fn wrong_value(name: &Spanned<String>, value: &str, kind: Option<Kind>) -> Option<Wrong> {
+    if kind != Some(Kind::TlsSelfSigned) {
+        return None;
+    }
+    let (what, hint) = wrong_pem(value)?;
+    let message = format!("`{}` {what}", name.get_ref());
+    Some(Wrong { span: name.span(), message, hint: hint.to_owned() })
+}
+
+fn wrong_pem(text: &str) -> Option<(&'static str, &'static str)> {
+    let begins = |what: &str| {
+        let ending = format!("{what}-----");
+        text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim().ends_with(&ending))
     };
-    let all = spec.roles_of(server).flat_map(|role| &role.credentials);
-    all.flat_map(expand).chain(["imagebuild.machine-id".to_owned()]).collect()
+    if !begins(" CERTIFICATE") {
+        return Some((
+            "holds no certificate",
+            "certificates first, then the key, in one text: `-----BEGIN CERTIFICATE-----` ...",
+        ));
+    }
+    if begins(" ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Some((
+            "holds a private key with a passphrase",
+            "nobody is there to type it: `openssl pkey -in KEY -out PLAIN` takes it off",
+        ));
+    }
+    let key = begins(" PRIVATE KEY");
+    (!key).then_some((
+        "holds no private key",
+        "certificates first, then the key, in one text: `-----BEGIN PRIVATE KEY-----` ...",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Tree;
+
+    /// What a user reads about this file, with FILE for its path.
+    fn said(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("arch4.toml");
+        fs::write_secret(&path, text.as_bytes()).unwrap();
+        let spec = Spec::load(Tree::embedded()).unwrap();
+        let read = Secrets::read(&path, &spec, spec.architecture("arch4").unwrap());
+        let text = read.map_or_else(|error| error.to_string(), |secrets| format!("{secrets:?}"));
+        text.replace(path.to_str().unwrap(), "FILE")
+    }
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn each_line_is_where_it_belongs() {
+        let key = "-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n";
+        let text = format!(
+            "[architecture]\n\"site.certificate\" = \"\"\"\n{CERTIFICATE}{key}\"\"\"\n[servers.web1]\n\"net.public.mac\" = \"52:54:00:12:34:56\"\n"
+        );
+        assert!(said(&text).starts_with("Secrets {"), "{}", said(&text));
+    }
+
+    #[test]
+    fn a_name_that_no_role_knows() {
+        assert_eq!(
+            said("[architecture]\n\"site.certifcate\" = \"hunter2\"\n"),
+            "error: no role of arch4 knows the credential `site.certifcate`
+ --> FILE:2:1
+  |
+2 | \"site.certifcate\"
+  | ^^^^^^^^^^^^^^^^^
+hint: did you mean `site.certificate`?"
+        );
+        assert_eq!(
+            said("# net.publik.mac\n[servers.web1]\n\"net.publik.mac\" = \"hunter2\"\n"),
+            "error: no role of web1 knows the credential `net.publik.mac`
+ --> FILE:3:1
+  |
+3 | \"net.publik.mac\"
+  | ^^^^^^^^^^^^^^^^
+hint: did you mean `net.public.mac`? (or `net.private.mac`)"
+        );
+    }
+
+    #[test]
+    fn a_name_in_the_wrong_place() {
+        assert_eq!(
+            said("[servers.web1]\n\"site.certificate\" = \"hunter2\"\n"),
+            "error: all servers share one `site.certificate`
+ --> FILE:2:1
+  |
+2 | \"site.certificate\"
+  | ^^^^^^^^^^^^^^^^^^
+hint: write it under `[architecture]`, once"
+        );
+        assert_eq!(
+            said("[architecture]\n\"net.public.mac\" = \"52:54:00:12:34:56\"\n"),
+            "error: each server has a `net.public.mac` of its own
+ --> FILE:2:1
+  |
+2 | \"net.public.mac\"
+  | ^^^^^^^^^^^^^^^^
+hint: write it under its server: `[servers.NAME]`"
+        );
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let of = |value: &str| {
+            said(&format!("[architecture]\n\"site.certificate\" = \"\"\"\n{value}\"\"\"\n"))
+        };
+        assert_eq!(
+            of("hunter2"),
+            "error: `site.certificate` holds no certificate
+ --> FILE:2:1
+  |
+2 | \"site.certificate\"
+  | ^^^^^^^^^^^^^^^^^^
+hint: certificates first, then the key, in one text: `-----BEGIN CERTIFICATE-----` ..."
+        );
+        assert_eq!(
+            of(CERTIFICATE),
+            "error: `site.certificate` holds no private key
+ --> FILE:2:1
+  |
+2 | \"site.certificate\"
+  | ^^^^^^^^^^^^^^^^^^
+hint: certificates first, then the key, in one text: `-----BEGIN PRIVATE KEY-----` ..."
+        );
+        assert_eq!(
+            of(&format!("{CERTIFICATE}-----BEGIN ENCRYPTED PRIVATE KEY-----\n")),
+            "error: `site.certificate` holds a private key with a passphrase
+ --> FILE:2:1
+  |
+2 | \"site.certificate\"
+  | ^^^^^^^^^^^^^^^^^^
+hint: nobody is there to type it: `openssl pkey -in KEY -out PLAIN` takes it off"
+        );
+    }
 }

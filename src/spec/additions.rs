@@ -161,5 +161,6 @@ pub(crate) fn database(site: &RawSite, architecture: &mut RawArchitecture) {
 /// The smallest disk, larger by what the data volume grew, where that is on it.
 fn grown(wanted: &RawDatabase, old: &RawData, new: &RawData, smallest: Size) -> Option<Size> {
     let more = wanted.size?.bytes().checked_sub(old.smallest.bytes())?;
-    (new.disk == "rest" && old.disk == "rest").then(|| Size(smallest.bytes() + more))
+    (new.disk.get_ref() == "rest" && old.disk.get_ref() == "rest")
+        .then(|| Size(smallest.bytes() + more))
 }

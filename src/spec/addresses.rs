@@ -52,7 +52,7 @@ fn v6(address: &Spanned<Ipv6Addr>) -> IpAddr {
     (*address.get_ref()).into()
 }
 
-/// That an address written at `span` is one of a network's.
+/// That an address written at `span` is one of a network's, for a machine.
 fn inside(
     address: IpAddr,
     span: Range<usize>,
@@ -60,11 +60,13 @@ fn inside(
     network: &str,
     around: &Surroundings<'_>,
 ) -> Result<()> {
-    if prefix.contains(address) {
-        return Ok(());
+    if !prefix.contains(address) {
+        let message = format!("{address} is outside the network {network}");
+        return Err(around.sources.error(span, message).hint(format!("{network} is {prefix}")));
     }
-    let message = format!("{address} is outside the network {network}");
-    Err(around.sources.error(span, message).hint(format!("{network} is {prefix}")))
+    let Some(what) = prefix.reserves(address) else { return Ok(()) };
+    let message = format!("{address} is {what} in {network}: no machine can have it");
+    Err(around.sources.error(span, message).hint(format!("{network} is {prefix}: take another")))
 }
 
 /// Who has addresses, for errors about one that is missing.

@@ -58,6 +58,7 @@ fn website(
             .error(written.span(), message)
             .hint("`content` is the folder with your website, as seen from site.toml's"));
     }
+    check_own(project, &folder, written, sources)?;
     let mut files = Vec::new();
     let kept = |entry: &walkdir::DirEntry| {
         entry.file_name().to_str().is_none_or(|name| !NOT_CONTENT.contains(&name))
@@ -78,6 +79,25 @@ fn website(
     let message = format!("{}/{root} holds neither index.php nor index.html", written.get_ref());
     Err(sources.error(span, message).hint(
         "where the application lies beside the files that visitors see, `web-root` names their folder: `web-root = \"public\"`",
+    ))
+}
+
+/// That the website is not the project, with `site.toml` and the secrets in it.
+fn check_own(
+    project: &Path,
+    folder: &Path,
+    written: &Spanned<String>,
+    sources: &Sources,
+) -> Result<()> {
+    let real = |path: &Path| {
+        path.join(".").canonicalize().map_err(|cause| Error::io("look at", path, &cause))
+    };
+    if !real(project)?.starts_with(real(folder)?) {
+        return Ok(());
+    }
+    let message = format!("the folder `{}` holds site.toml, and more", written.get_ref());
+    Err(sources.error(written.span(), message).hint(
+        "all of it would be in the images, secrets too: give the website a folder of its own, `content = \"website\"`",
     ))
 }
 

@@ -70,6 +70,7 @@ impl Spec {
             let architecture: Architecture = validate::architecture(name, raw, &around)?;
             architectures.insert(name.clone(), architecture);
         }
+        role_checks::names_of_ports(&roles, &spans, &raw_architectures, &sources)?;
         let asked = asked.places;
         Ok(Spec { architectures, roles, site, tree, asked, debs: Vec::new() })
     }

@@ -5,14 +5,18 @@
 
 mod additions;
 mod addresses;
+mod admin;
 mod beside;
 mod dhcp;
 mod embedded;
 mod includes;
+mod limits;
 mod load;
 mod model;
+mod outside;
 mod overrides;
 mod pairs;
+mod prefixes;
 mod raw;
 mod raw_site;
 mod role;
@@ -20,6 +24,7 @@ mod role_checks;
 mod settings;
 mod site;
 pub(crate) mod source;
+mod ssh_key;
 mod tree;
 mod units;
 mod validate;

@@ -3,6 +3,7 @@
 //! Every key is documented here. What must be pointed at later (an address outside
 //! its network, an unknown role) keeps its span.
 
+use super::limits;
 use super::model::{Boot, Endpoints, Purpose, Via};
 use super::settings::{RawNat, Replication, StaticFiles};
 use super::units::{Prefix, Size};
@@ -35,10 +36,10 @@ pub(crate) struct RawArchitecture {
     pub access: RawAccess,
     /// Addresses of DNS servers; with none, names are not resolved.
     #[serde(default)]
-    pub dns: Vec<IpAddr>,
+    pub dns: Vec<Spanned<IpAddr>>,
     /// Time servers for systemd-timesyncd.
     #[serde(default)]
-    pub ntp: Vec<String>,
+    pub ntp: Vec<Spanned<String>>,
     /// `[timers]`: how fast faults are seen.
     #[serde(default)]
     pub timers: RawTimers,
@@ -72,6 +73,7 @@ pub(crate) struct RawNetwork {
     /// The IPv6 gateway; a link-local address is fine.
     pub gateway_v6: Option<Spanned<Ipv6Addr>>,
     /// The MTU, if it is not 1500.
+    #[serde(default, deserialize_with = "limits::mtu")]
     pub mtu: Option<u16>,
 }
 
@@ -131,7 +133,7 @@ pub(crate) struct RawFloating {
     pub real_servers: Vec<Spanned<String>>,
 }
 
-/// `[disk]`.
+/// `[disk]`; it may be smaller than a site's own sizes: tests build tiny images.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawDisk {
@@ -153,11 +155,17 @@ pub(crate) struct RawDisk {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawDiskChange {
+    #[serde(default, deserialize_with = "limits::partition")]
     pub esp: Option<Size>,
+    #[serde(default, deserialize_with = "limits::partition")]
     pub packages: Option<Size>,
+    #[serde(default, deserialize_with = "limits::partition")]
     pub configuration: Option<Size>,
+    #[serde(default, deserialize_with = "limits::partition")]
     pub seed: Option<Size>,
+    #[serde(default, deserialize_with = "limits::partition")]
     pub state: Option<Size>,
+    #[serde(default, deserialize_with = "limits::partition")]
     pub smallest: Option<Size>,
 }
 
@@ -167,8 +175,9 @@ pub(crate) struct RawDiskChange {
 pub(crate) struct RawData {
     /// `rest`: a partition on the rest of the boot disk; else the second disk, as
     /// a stable name: `/dev/disk/by-id/...` or `/dev/vdb`.
-    pub disk: String,
+    pub disk: Spanned<String>,
     /// The least space that is worth starting with.
+    #[serde(deserialize_with = "limits::database")]
     pub smallest: Size,
 }
 
@@ -177,7 +186,7 @@ pub(crate) struct RawData {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawAccess {
     /// The user who logs in by SSH key and may use sudo.
-    pub admin: String,
+    pub admin: Spanned<String>,
     /// Networks over which SSH is offered.
     pub ssh: Vec<Spanned<String>>,
 }
@@ -187,13 +196,18 @@ pub(crate) struct RawAccess {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawTimers {
     /// Time between two VRRP advertisements; a takeover takes about 3.6 of them.
+    #[serde(default, deserialize_with = "limits::advert")]
     pub vrrp_advert_ms: Option<u32>,
     /// Time between two checks of a back-end web server.
+    #[serde(default, deserialize_with = "limits::some_milliseconds")]
     pub check_ms: Option<u32>,
     /// Failed checks until a server leaves the pool.
+    #[serde(default, deserialize_with = "limits::times")]
     pub check_fall: Option<u32>,
     /// Good checks until it returns.
+    #[serde(default, deserialize_with = "limits::times")]
     pub check_rise: Option<u32>,
     /// Time until an attempt to reach a back-end or a database is given up.
+    #[serde(default, deserialize_with = "limits::some_milliseconds")]
     pub connect_ms: Option<u32>,
 }

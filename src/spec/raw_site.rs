@@ -1,6 +1,7 @@
 //! `site.toml` as it is written: what the user says about the site, laid over the
 //! architectures. Every key is optional; `site.schema.json` says the same to editors.
 
+use super::limits;
 use super::raw::{Named, RawAddresses, RawDiskChange, RawTimers};
 use super::units::{Prefix, Size};
 use serde::Deserialize;
@@ -36,9 +37,9 @@ pub(crate) struct RawSite {
     /// `[admin]`.
     pub admin: Option<RawAdmin>,
     /// Instead of the architecture's.
-    pub dns: Option<Vec<IpAddr>>,
+    pub dns: Option<Vec<Spanned<IpAddr>>>,
     /// Instead of the architecture's.
-    pub ntp: Option<Vec<String>>,
+    pub ntp: Option<Vec<Spanned<String>>>,
     /// Instead of the architecture's, key by key.
     pub timers: Option<RawTimers>,
     /// `[disk]`: instead of the architecture's, key by key.
@@ -58,7 +59,7 @@ pub(crate) struct RawSite {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawAdmin {
     /// The user's name, instead of the architecture's.
-    pub user: Option<String>,
+    pub user: Option<Spanned<String>>,
     /// Lines as in authorized_keys.
     #[serde(default)]
     pub keys: Vec<Spanned<String>>,
@@ -71,9 +72,10 @@ pub(crate) struct RawAdmin {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawDatabase {
     /// The least space for data; the smallest disk grows with it.
+    #[serde(default, deserialize_with = "limits::some_database")]
     pub size: Option<Size>,
     /// `rest`, or the second disk as a stable name.
-    pub disk: Option<String>,
+    pub disk: Option<Spanned<String>>,
 }
 
 /// `[sources.<name>]`: an archive that is signed by a key of its own.
@@ -165,5 +167,6 @@ pub(crate) struct RawNetworkChange {
     /// The IPv6 gateway.
     pub gateway_v6: Option<Spanned<Ipv6Addr>>,
     /// The MTU.
+    #[serde(default, deserialize_with = "limits::mtu")]
     pub mtu: Option<u16>,
 }

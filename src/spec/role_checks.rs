@@ -1,12 +1,13 @@
 //! Checks of a role by itself: its overlay exists, what it names exists.
 
 use super::overrides::unknown;
-use super::role::{From, Port, Protocol, RawRole, Role, Validator};
+use super::raw::{Named, RawArchitecture};
+use super::role::{Bind, From, Port, Protocol, RawRole, Role, Validator};
 use super::source::Sources;
 use super::tree::Tree;
 use crate::error::Result;
 use crate::names;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;
 
@@ -155,4 +156,47 @@ fn check_port(port: &Spanned<Port>, known: &[String], sources: &Sources) -> Resu
         return Err(sources.error(port.span(), message));
     }
     Ok(())
+}
+
+/// Checks that networks and servers, which ports name, are there in some architecture.
+pub(crate) fn names_of_ports(
+    roles: &BTreeMap<String, Role>,
+    spans: &BTreeMap<String, RoleSpans>,
+    architectures: &BTreeMap<String, RawArchitecture>,
+    sources: &Sources,
+) -> Result<()> {
+    let all = || architectures.values();
+    let networks: BTreeSet<&str> = all().flat_map(|one| names_in(&one.networks)).collect();
+    let servers: BTreeSet<&str> = all().flat_map(|one| names_in(&one.servers)).collect();
+    for (name, role) in roles {
+        for (port, span) in role.ports.iter().zip(&spans[name].ports) {
+            for (what, named) in named_by(port) {
+                let known = if what == "network" { &networks } else { &servers };
+                if !known.contains(named) {
+                    let message = format!("no architecture has a {what} `{named}`");
+                    let hint = names::suggest(named, known.iter().copied());
+                    return Err(sources.error(span.clone(), message).hint(hint));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names_in<T>(named: &Named<T>) -> impl Iterator<Item = &str> {
+    named.keys().map(|name| name.get_ref().as_str())
+}
+
+/// The networks and servers that a port names.
+fn named_by(port: &Port) -> Vec<(&'static str, &str)> {
+    let bind = match &port.bind {
+        Bind::Network(name) => Some(("network", name.as_str())),
+        Bind::All | Bind::Loopback | Bind::Access | Bind::Floating(_) => None,
+    };
+    let from = port.from.iter().filter_map(|from| match from {
+        From::Network(name) => Some(("network", name.as_str())),
+        From::Server(name) => Some(("server", name.as_str())),
+        From::Any | From::Access | From::Peers | From::CoHolders | From::Role(_) => None,
+    });
+    bind.into_iter().chain(from).collect()
 }

@@ -3,6 +3,7 @@
 //!
 //! One set of types serves as written form and as model, as in `role.rs`.
 
+use super::limits;
 use super::load::Surroundings;
 use super::model::{Server, Timers};
 use super::raw::RawTimers;
@@ -41,8 +42,10 @@ pub struct Replication {
     /// writer goes on alone ("degraded"), until the other one has caught up: longer
     /// waits lose fewer writes when both fail one after the other, shorter ones
     /// hold visitors up less when the other database is away.
+    #[serde(deserialize_with = "limits::milliseconds")]
     pub semi_sync_timeout_ms: u32,
     /// A database that is further behind answers no reads.
+    #[serde(deserialize_with = "limits::seconds")]
     pub max_lag_seconds: u32,
 }
 

@@ -1,11 +1,14 @@
 //! What the site says about itself, checked: names, keys, archives beside Debian's.
 
+use super::outside::ends_in_a_number;
 use super::raw_site::{RawSite, RawSource};
 use super::source::Sources;
+use super::ssh_key;
 use super::tree::Tree;
 use crate::error::{Place, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use toml::Spanned;
 
 /// Ids of archives that mean something already.
@@ -54,10 +57,10 @@ pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site
     if let Some(version) = &raw.version {
         check_version(version, sources)?;
     }
-    raw.domains.iter().try_for_each(|domain| check_domain(domain, sources))?;
+    check_domains(&raw.domains, sources)?;
     let keys = raw.admin.as_ref().map_or(&[][..], |admin| &admin.keys);
     for key in keys {
-        check_key(key, sources)?;
+        ssh_key::check(key, sources)?;
     }
     let mut archives = BTreeMap::new();
     for (name, source) in &raw.sources {
@@ -67,7 +70,7 @@ pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site
         check_url(mirror, sources)?;
     }
     if let Some(web_root) = &raw.web_root {
-        check_path_part(web_root, "folder below the site", sources)?;
+        check_web_root(web_root, raw.content.is_some(), sources)?;
     }
     let web_root = raw.web_root.as_ref().map(|folder| folder.get_ref().clone());
     Ok(Site {
@@ -101,6 +104,26 @@ fn check_version(version: &Spanned<String>, sources: &Sources) -> Result<()> {
         .hint("a date or a number is usual: `2026-11-24`, `1.2`"))
 }
 
+fn check_web_root(web_root: &Spanned<String>, content: bool, sources: &Sources) -> Result<()> {
+    if !content {
+        return Err(sources
+            .error(web_root.span(), "there is no `content` that this folder could be in")
+            .hint("`web-root` is a folder below your website's: add `content = \"website\"`"));
+    }
+    check_path_part(web_root, "folder below the site", sources)
+}
+
+fn check_domains(domains: &[Spanned<String>], sources: &Sources) -> Result<()> {
+    for (index, domain) in domains.iter().enumerate() {
+        check_domain(domain, sources)?;
+        if domains[..index].iter().any(|before| before.get_ref() == domain.get_ref()) {
+            let message = format!("`{}` stands here twice", domain.get_ref());
+            return Err(sources.error(domain.span(), message).hint("take one of the two out"));
+        }
+    }
+    Ok(())
+}
+
 /// It goes into certificates and nginx's configuration.
 fn check_domain(domain: &Spanned<String>, sources: &Sources) -> Result<()> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -109,23 +132,22 @@ fn check_domain(domain: &Spanned<String>, sources: &Sources) -> Result<()> {
         !label.is_empty() && label.len() <= 63 && label.chars().all(plain) && !edge
     };
     let name = domain.get_ref();
-    if name.len() <= 253 && name.split('.').all(label) {
+    let wrong = |what: &str| sources.error(domain.span(), format!("`{name}` is {what}"));
+    if ends_in_a_number(name) || name.parse::<IpAddr>().is_ok() {
+        return Err(wrong("an address, not a DNS name").hint(
+            "write the name that visitors type; addresses stand under `[architectures.archN]`",
+        ));
+    }
+    let plain_name = name.len() <= 253 && name.split('.').all(label);
+    if plain_name && name.contains('.') {
         return Ok(());
     }
-    Err(sources
-        .error(domain.span(), format!("`{name}` is not a DNS name"))
+    if plain_name {
+        return Err(wrong("not a whole DNS name: it has no dot")
+            .hint("write all of it, with the domain: `www.example.org`"));
+    }
+    Err(wrong("not a DNS name")
         .hint("write it in lower case, without `https://` and `/`: `www.example.org`; other letters as `xn--...`"))
-}
-
-fn check_key(key: &Spanned<String>, sources: &Sources) -> Result<()> {
-    let words: Vec<&str> = key.get_ref().split_whitespace().collect();
-    let a_key = |word: &&str| word.starts_with("AAAA") && word.len() > 40;
-    if words.iter().any(a_key) && !key.get_ref().contains('\n') {
-        return Ok(());
-    }
-    Err(sources
-        .error(key.span(), "this is not a public SSH key")
-        .hint("paste the line of ~/.ssh/id_ed25519.pub: `ssh-ed25519 AAAA... you@host`"))
 }
 
 fn apt_source(

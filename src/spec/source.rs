@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::path::Path;
 
+/// Between the reason and the hint, in what the spec's own types say to serde.
+pub(crate) const HINT: &str = "\nhint: ";
+
 /// The files read so far.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
@@ -66,6 +69,9 @@ impl Sources {
 /// serde's words for an unknown key or variant in the project's own, with the nearest known names.
 fn explain(message: &str) -> (String, Option<String>) {
     let message = message.trim_end();
+    if let Some((ours, hint)) = message.split_once(HINT) {
+        return (ours.to_owned(), Some(hint.to_owned()));
+    }
     for (theirs, ours) in [("unknown field ", "unknown key"), ("unknown variant ", "unknown value")]
     {
         let Some(rest) = message.strip_prefix(theirs) else { continue };

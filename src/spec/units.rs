@@ -1,5 +1,6 @@
 //! Small values of the spec that TOML writes as strings: networks, sizes, modes.
 
+use super::source::HINT;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,6 +22,26 @@ impl Prefix {
         let (own, bits) = number(self.address);
         let (other, other_bits) = number(address);
         bits == other_bits && (own ^ other) & mask(self.length, bits) == 0
+    }
+
+    /// Whether the two have an address in common.
+    pub fn overlaps(&self, other: &Prefix) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+
+    /// What an address of the network is, if no machine can have it. Networks of two
+    /// addresses and of one spare none (RFC 3021, RFC 6164).
+    pub fn reserves(&self, address: IpAddr) -> Option<&'static str> {
+        let (first, bits) = number(self.address);
+        if u32::from(self.length) + 1 >= bits {
+            return None;
+        }
+        let host = !mask(self.length, bits) & (u128::MAX >> (128 - bits));
+        match number(address).0 {
+            own if own == first => Some("the network's own address"),
+            last if address.is_ipv4() && last == first | host => Some("the broadcast address"),
+            _ => None,
+        }
     }
 }
 
@@ -84,6 +105,8 @@ pub struct Size(pub u64);
 impl Size {
     /// One mebibyte.
     pub const MIB: u64 = 1 << 20;
+    /// The largest one that makes sense here: 64 tebibytes.
+    pub const MOST: Size = Size(64 << 40);
 
     /// The size in bytes.
     pub fn bytes(self) -> u64 {
@@ -101,8 +124,15 @@ impl TryFrom<String> for Size {
             None => (text.strip_suffix('G').ok_or_else(wrong)?, 30),
         };
         let number: u64 = number.parse().map_err(|_| wrong())?;
-        let bytes = number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)?;
-        Ok(Size(bytes))
+        let size = number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).map(Size);
+        let size = size.ok_or_else(wrong)?;
+        if size > Size::MOST {
+            return Err(format!(
+                "`{text}` is larger than {}{HINT}that is 64T, more than any disk that a VPS has",
+                Size::MOST
+            ));
+        }
+        Ok(size)
     }
 }
 
@@ -160,11 +190,39 @@ mod tests {
     }
 
     #[test]
+    fn a_network_spares_two_addresses() {
+        let reserves = |network: &str, address: &str| {
+            network.parse::<Prefix>().unwrap().reserves(address.parse().unwrap())
+        };
+        assert_eq!(reserves("10.0.0.0/24", "10.0.0.0"), Some("the network's own address"));
+        assert_eq!(reserves("10.0.0.0/24", "10.0.0.255"), Some("the broadcast address"));
+        assert_eq!(reserves("10.0.0.0/23", "10.0.0.255"), None);
+        assert_eq!(reserves("10.0.0.0/31", "10.0.0.0"), None);
+        assert_eq!(reserves("10.0.0.1/32", "10.0.0.1"), None);
+        assert_eq!(reserves("2001:db8::/64", "2001:db8::"), Some("the network's own address"));
+        assert_eq!(reserves("2001:db8::/64", "2001:db8::ffff:ffff:ffff:ffff"), None);
+        assert_eq!(reserves("2001:db8::/127", "2001:db8::"), None);
+    }
+
+    #[test]
+    fn networks_overlap_where_one_is_in_the_other() {
+        let overlap = |one: &str, other: &str| {
+            let (one, other): (Prefix, Prefix) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.overlaps(&other), other.overlaps(&one));
+            one.overlaps(&other)
+        };
+        assert!(overlap("10.0.0.0/8", "10.1.0.0/16") && overlap("0.0.0.0/0", "10.1.0.0/16"));
+        assert!(!overlap("10.0.0.0/16", "10.1.0.0/16") && !overlap("0.0.0.0/0", "::/0"));
+    }
+
+    #[test]
     fn sizes_and_modes_read_back() {
         for text in ["512M", "1G", "1536M"] {
             assert_eq!(Size::try_from(text.to_owned()).unwrap().to_string(), text);
         }
         assert!(Size::try_from("99999999999G".to_owned()).is_err());
+        assert_eq!(Size::try_from("65536G".to_owned()).unwrap(), Size::MOST);
+        assert!(Size::try_from("65537G".to_owned()).is_err());
         assert_eq!(String::from(Mode::try_from("0440".to_owned()).unwrap()), "0440");
         assert!(Mode::try_from("440".to_owned()).is_err());
     }

@@ -1,11 +1,14 @@
 //! Checks of one architecture: names resolve, addresses fit, nothing is taken twice.
 
 use super::addresses::{self, Whose};
+use super::admin;
 use super::dhcp;
 use super::load::Surroundings;
 use super::model::{Architecture, Endpoints, Floating, Network, Server, Target, Via};
+use super::outside;
 use super::overrides::unknown;
 use super::pairs;
+use super::prefixes;
 use super::raw::{Named, RawAddresses, RawArchitecture, RawFloating, RawNetwork};
 use super::settings::{self, StaticFiles};
 use super::units::Prefix;
@@ -22,7 +25,11 @@ pub(crate) fn architecture(
     around: &Surroundings<'_>,
 ) -> Result<Architecture> {
     let networks = networks(raw, around)?;
+    prefixes::check(raw, around)?;
     addresses::are_unique(raw, around)?;
+    admin::user(&raw.access.admin, around)?;
+    raw.dns.iter().try_for_each(|server| outside::dns(server, around.sources))?;
+    raw.ntp.iter().try_for_each(|server| outside::ntp(server, around.sources))?;
     let mut servers = BTreeMap::new();
     for (server_name, raw_server) in &raw.servers {
         check_name("server", server_name, around)?;
@@ -36,9 +43,9 @@ pub(crate) fn architecture(
         title: raw.title.clone(),
         floating: floating_addresses(raw, &networks, &servers, around)?,
         endpoints: endpoints(raw, around)?,
-        admin: raw.access.admin.clone(),
-        dns: raw.dns.clone(),
-        ntp: raw.ntp.clone(),
+        admin: raw.access.admin.get_ref().clone(),
+        dns: raw.dns.iter().map(|server| *server.get_ref()).collect(),
+        ntp: raw.ntp.iter().map(|server| server.get_ref().clone()).collect(),
         timers: settings::timers(raw.timers),
         boot: raw.boot,
         nat: settings::nat(raw.nat.as_ref(), &servers, around)?,

@@ -150,16 +150,32 @@ fn disk(
 }
 
 fn data_volume(raw: &Spanned<RawData>, around: &Surroundings<'_>) -> Result<Data> {
-    let RawData { disk, smallest } = raw.get_ref();
-    let disk = match disk.as_str() {
+    let RawData { disk: written, smallest } = raw.get_ref();
+    let disk = match written.get_ref().as_str() {
         "rest" => DataDisk::Rest,
-        path if path.starts_with("/dev/") => DataDisk::Second(path.to_owned()),
+        path if is_disk(path) => DataDisk::Second(path.to_owned()),
         other => {
             let message = format!("`{other}` is neither `rest` nor a disk such as /dev/vdb");
-            return Err(around.sources.error(raw.span(), message));
+            return Err(around
+                .sources
+                .error(written.span(), message)
+                .hint("write `/dev/NAME`, or `/dev/disk/by-id/NAME`, which stays the same"));
         }
     };
     Ok(Data { disk, smallest: *smallest })
+}
+
+/// A name that udev gives: it goes into scripts and units as it is.
+fn is_disk(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:+=@".contains(c);
+    let name = |part: &str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let parts: Vec<&str> = path.split('/').collect();
+    let right = match parts.as_slice() {
+        ["", "dev", disk] => name(disk),
+        ["", "dev", "disk", by, disk] => by.strip_prefix("by-").is_some_and(name) && name(disk),
+        _ => false,
+    };
+    right && parts.iter().all(|part| part.chars().all(plain))
 }
 
 /// That no two roles of a server want one port, one file or one credential's name.

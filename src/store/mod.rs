@@ -116,6 +116,20 @@ impl Store {
         if !folder.exists() {
             return Ok(None);
         }
+        if let Ok(object) = Object::open(&folder) {
+            return Ok(Some(object));
+        }
+        let _lock = self.lock(key)?;
+        self.find_alone(key)
+    }
+
+    /// [`Store::find`] under the lock: another build may have taken a damaged one away,
+    /// and made it anew.
+    fn find_alone(&self, key: Key) -> Result<Option<Object>> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(None);
+        }
         match Object::open(&folder) {
             Ok(object) => Ok(Some(object)),
             Err(damage) => {
@@ -144,7 +158,7 @@ impl Store {
         }
         let _lock = self.lock(key)?;
         // Another build may have made it while this one waited.
-        if let Some(object) = self.find(key)? {
+        if let Some(object) = self.find_alone(key)? {
             return Ok((object, Origin::Found));
         }
         let aside = self.root.join("tmp").join(key.to_string());

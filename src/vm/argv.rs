@@ -1,11 +1,11 @@
 //! QEMU's command line for a machine: a pure function of its configuration. All
 //! sockets are in the machine's own folder, and QEMU is the one that calls.
 
-use super::base64;
 use super::config::{Bus, Cable, Credential, Firmware, MachineConfig};
 use super::disk;
 use super::emulator::{Accelerator, RUN};
 use super::shell::PORT;
+use crate::base64;
 
 /// Sockets on which the driver listens, in the machine's folder.
 pub(super) const QMP: &str = "qmp.sock";
@@ -72,6 +72,7 @@ fn channels() -> Vec<String> {
 fn disks(config: &MachineConfig) -> Vec<String> {
     let mut argv = match config.bus {
         Bus::VirtioScsi => words(&["-device", "virtio-scsi-pci,id=scsi"]),
+        Bus::VmwareScsi => words(&["-device", "pvscsi,id=scsi"]),
         Bus::VirtioBlk | Bus::Nvme | Bus::Ahci => Vec::new(),
     };
     for (number, _) in config.disks().enumerate() {
@@ -83,7 +84,7 @@ fn disks(config: &MachineConfig) -> Vec<String> {
         ]);
         let device = match config.bus {
             Bus::VirtioBlk => "virtio-blk-pci".to_owned(),
-            Bus::VirtioScsi => "scsi-hd,bus=scsi.0".to_owned(),
+            Bus::VirtioScsi | Bus::VmwareScsi => "scsi-hd,bus=scsi.0".to_owned(),
             Bus::Nvme => format!("nvme,serial=disk{number}"),
             Bus::Ahci => format!("ide-hd,bus=ide.{number}"),
         };

@@ -23,6 +23,8 @@ pub enum Bus {
     Nvme,
     /// /dev/sda
     Ahci,
+    /// VMware's paravirtual SCSI: /dev/sda
+    VmwareScsi,
 }
 
 /// A network card, in the order of the kernel's names.

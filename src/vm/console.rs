@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Stands in a log between two machines.
+const ANOTHER: &str = "\n\n--- restored: the same machine at an earlier moment ---\n\n";
+
 /// How many lines of the console an error shows.
 const TAIL_LINES: usize = 25;
 
@@ -121,9 +124,14 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Reads `stream`; what comes is also written to `log`, as it is.
+    /// Reads `stream`; what comes is also added to `log`, as it is. What an earlier
+    /// machine of that name said there stays: a scenario's machines come after others'.
     pub(super) fn new(stream: UnixStream, log: &Path) -> Result<Console> {
-        File::create(log).map_err(|e| Error::io("write", log, &e))?;
+        let failed = |e: std::io::Error| Error::io("write", log, &e);
+        let mut file = File::options().create(true).append(true).open(log).map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() > 0 {
+            file.write_all(ANOTHER.as_bytes()).map_err(failed)?;
+        }
         let shared = Arc::new((Mutex::new(Transcript::default()), Condvar::new()));
         let console = Console { shared, log: log.to_owned() };
         console.follow(stream)?;

@@ -1,7 +1,7 @@
 //! Files to and from the guest, through its shell.
 
-use super::base64;
 use super::machine::Machine;
+use crate::base64;
 use crate::error::Result;
 use crate::exec::quote;
 use std::time::Duration;

@@ -7,7 +7,7 @@
 //! DONE NUMBER CODE STDOUT STDERR   a command has ended; outputs in base64
 //! ```
 
-use super::base64;
+use crate::base64;
 use crate::exec::Output;
 use std::time::Duration;
 

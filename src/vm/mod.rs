@@ -5,7 +5,6 @@
 //! the guest did wrong is an error of kind `Check`; what the harness did, `Build`.
 
 mod argv;
-mod base64;
 mod config;
 mod console;
 mod deadline;

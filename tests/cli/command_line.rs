@@ -27,6 +27,24 @@ fn help_of_every_verb() {
     }
 }
 
+/// The reader of a result has gone, or its disk is full.
+#[test]
+fn results_that_nobody_takes() {
+    let run = |script: &str| {
+        let output = imagebuild::exec::Program::new("/bin/sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_imagebuild")])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // Written after `true` has ended.
+    let said = run(r#"{ sleep 0.3; "$0" schema; echo "code $?" >&2; } | true"#);
+    assert_eq!(said, "code 0\n");
+    let said = run(r#""$0" schema >/dev/full; echo "code $?" >&2"#);
+    let full = "error: cannot write the result: No space left on device (os error 28)\n";
+    assert_eq!(said, format!("{full}code 1\n"));
+}
+
 #[test]
 fn without_arguments_it_explains_itself() {
     let said = cli(home().path()).run();
@@ -86,7 +104,12 @@ fn a_folder_without_a_project_uses_the_built_in_one() {
     let said = world.cli("plan arch4 --role web1").run();
     assert_eq!(said.code, 0, "{}", said.text());
     assert!(said.stdout.starts_with("plan for arch4-web1\n"), "{}", said.stdout);
-    assert!(said.stderr.ends_with(" packages in imagebuild.lock\n"), "{}", said.stderr);
+    let chosen = " packages; a build would write imagebuild.lock\n";
+    assert!(said.stderr.ends_with(chosen), "{}", said.stderr);
+    assert_eq!(world.list("project"), [""; 0], "who only looks changes no file");
+    world.cli("arch9").code(2);
+    assert_eq!(world.list("project"), [""; 0], "a slip of the pen changes no file");
+    world.cli("lock --quiet").code(0);
     assert_eq!(world.list("project"), ["imagebuild.lock"], "the lock is the user's own");
     world.bare("plan arch4 --role web1 --locked").stdout(&said.stdout).code(0);
 

@@ -103,9 +103,14 @@ fn another_file_of_the_same_name_is_locked_anew_in_plain_sight() {
         .cli("plan arch1 --locked")
         .stderr("error: imagebuild.lock does not fit the spec\n  debs/shop-tools_1.0_all.deb is another file than the locked one\nhint: run `imagebuild lock` and look at what it changes, or leave `--locked` away\n")
         .code(2);
+    // Who only looks changes no file.
+    let before = world.read("project/imagebuild.lock");
     let said = world.cli("plan arch1").run();
     assert_eq!(said.code, 0, "{}", said.text());
     assert!(said.stderr.contains("Locking shop-tools 1.0 -> 1.0\n"), "{}", said.stderr);
+    assert!(said.stderr.contains("a build would write imagebuild.lock\n"), "{}", said.stderr);
+    assert_eq!(world.read("project/imagebuild.lock"), before);
+    world.cli("lock --quiet").code(0);
     let digest = Sha256Digest::of(tools("two")).to_string();
     assert!(world.read("project/imagebuild.lock").contains(&digest));
     world.cli("plan arch1 --locked --quiet").run();

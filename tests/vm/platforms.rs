@@ -1,4 +1,4 @@
-//! One image boots by both firmwares from all four controllers.
+//! One image boots by both firmwares from all four controllers, and from VMware's.
 
 use crate::vm::ask::boot;
 use crate::vm::world;
@@ -11,7 +11,7 @@ fn boots(firmware: Firmware, bus: Bus) {
     let mut guest = boot(config.processors(if bus == Bus::VirtioBlk { 2 } else { 1 }));
     let disk = match bus {
         Bus::VirtioBlk => "/dev/vda",
-        Bus::VirtioScsi | Bus::Ahci => "/dev/sda",
+        Bus::VirtioScsi | Bus::VmwareScsi | Bus::Ahci => "/dev/sda",
         Bus::Nvme => "/dev/nvme0n1",
     };
     guest.expect("cat /run/imagebuild/disk /run/imagebuild/slot", &format!("{disk}\na"));
@@ -37,6 +37,7 @@ platforms! {
     bios_from_virtio_scsi: Bios, VirtioScsi;
     bios_from_nvme: Bios, Nvme;
     bios_from_ahci: Bios, Ahci;
+    bios_from_vmware_scsi: Bios, VmwareScsi;
     uefi_from_virtio_blk: Uefi, VirtioBlk;
     uefi_from_virtio_scsi: Uefi, VirtioScsi;
     uefi_from_nvme: Uefi, Nvme;

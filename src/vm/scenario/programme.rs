@@ -1,7 +1,7 @@
 //! The programme of one evening: every scenario, and its masked twin, one after the other
 //! on one boot.
 
-use super::outcome::{Outcome, Run, Verdict};
+use super::outcome::{MachineFacts, Outcome, Run, Verdict};
 use super::stage::{Props, Stage};
 use crate::error::Result;
 use crate::progress;
@@ -26,20 +26,27 @@ impl Programme<'_> {
     /// comes.
     ///
     /// # Errors
-    /// When the machines do not come up, or for a signal; not for a scenario that fails.
-    pub fn run(&self, props: Props) -> Result<Run> {
+    /// When the machines do not come up. What went wrong later, and a signal, stands beside
+    /// the outcomes until then; a scenario that fails is an outcome.
+    pub fn run(&self, props: Props) -> Result<(Run, Result<()>)> {
         let mut stage = Stage::set_up(self.spec, self.architecture, props.clone())?;
         let mut run = stage.facts();
-        for (scenario, masked) in self.list() {
+        let told = self.list().into_iter().try_for_each(|(scenario, masked)| {
             let mask = if masked { " (masked: must fail)" } else { "" };
             progress::step("Scenario", format!("{}{mask}", scenario.title));
             let outcome = stage.attempt(scenario, masked)?;
             tell(&outcome, &run);
             run.outcomes.push(outcome);
+            Ok(())
+        });
+        for (name, facts) in stage.facts().machines {
+            // A machine that went on from a snapshot knows nothing of its boot's panics.
+            let booted = run.machines.get(&name).map_or(0, |booted| booted.forgiven_panics);
+            let forgiven_panics = facts.forgiven_panics.max(booted);
+            run.machines.insert(name, MachineFacts { forgiven_panics, ..facts });
         }
-        run.machines = stage.facts().machines;
-        stage.strike()?;
-        Ok(run)
+        let struck = stage.strike();
+        Ok((run, told.and(struck)))
     }
 
     fn list(&self) -> Vec<(&Scenario, bool)> {

@@ -61,6 +61,7 @@ impl Stage<'_> {
             clock,
             loads: Loads::default(),
             steps: Vec::new(),
+            is_masked: false,
         };
         let told = tell(&mut story, masked);
         let Story { cast, loads, steps, .. } = story;

@@ -154,8 +154,11 @@ impl Stage<'_> {
     /// A floating address whose holder has not announced it on the wire, if there is one.
     pub(super) fn unannounced(&self) -> Option<String> {
         for floating in self.architecture.floating.values() {
-            let segment = self.networks.get(&floating.network)?;
-            let holder = self.holder_of(&floating.name).ok()?;
+            let Some(segment) = self.networks.get(&floating.network) else { continue };
+            let holder = match self.holder_of(&floating.name) {
+                Ok(holder) => holder,
+                Err(error) => return Some(error.to_string()),
+            };
             for address in floating.addresses.all() {
                 let sightings = segment.sightings();
                 let said = sightings.iter().rev().find_map(|one| match &one.saying {

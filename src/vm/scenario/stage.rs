@@ -15,7 +15,7 @@ use crate::vm::{
     accelerator,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The role whose timers must not be too short for an emulated machine.
@@ -74,7 +74,7 @@ impl<'a> Stage<'a> {
         props: Props,
     ) -> Result<Stage<'a>> {
         let folder = RunFolder::new()?;
-        crate::fs::create_dir_all(&props.logs)?;
+        empty_of_consoles(&props.logs)?;
         let mut networks = BTreeMap::new();
         for network in architecture.networks.values() {
             let segment = Segment::new(&network.name, folder.path())?;
@@ -261,6 +261,19 @@ impl<'a> Stage<'a> {
         }
         self.networks.values().try_for_each(Segment::end_capture)
     }
+}
+
+/// Makes the folder; consoles of an earlier run go, as machines add to their own.
+fn empty_of_consoles(logs: &Path) -> Result<()> {
+    crate::fs::create_dir_all(logs)?;
+    let entries = std::fs::read_dir(logs).map_err(|e| Error::io("list", logs, &e))?;
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io("list", logs, &e))?.path();
+        if path.extension().is_some_and(|extension| extension == "console") {
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
+        }
+    }
+    Ok(())
 }
 
 fn host_processors() -> usize {

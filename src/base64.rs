@@ -1,9 +1,10 @@
-//! Base64 (RFC 4648, with padding): how bytes travel through SMBIOS strings and
-//! through the shell's lines.
+//! Base64 (RFC 4648, with padding): how bytes travel through SMBIOS strings and through
+//! the shell's lines, and how SSH keys are written.
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+/// The text of these bytes.
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
@@ -16,8 +17,8 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// None when it is not base64.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+/// The bytes of a text; none, if it is not base64.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) {
         return None;
     }

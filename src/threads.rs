@@ -1,0 +1,46 @@
+//! Work on all processors.
+
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Does `work` for all of them, as many at a time as the machine has processors. What is
+/// begun is brought to its end.
+///
+/// # Errors
+/// One of the failures; its thread takes nothing new.
+pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let (next, work) = (AtomicUsize::new(0), &work);
+    let some = || -> Result<()> {
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(one)?;
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let died = |_| Err(Error::build("a thread died"));
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_done_once_and_a_failure_is_told() {
+        let all: Vec<usize> = (0..1000).collect();
+        let sum = AtomicUsize::new(0);
+        for_each(&all, |one| {
+            sum.fetch_add(*one, Ordering::Relaxed);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(sum.into_inner(), 499_500);
+        let failure =
+            for_each(&all, |one| if *one == 500 { Err(Error::build("500")) } else { Ok(()) });
+        assert_eq!(failure.unwrap_err().message(), "500");
+        for_each(&[] as &[usize], |_| Err(Error::build("nothing"))).unwrap();
+    }
+}
