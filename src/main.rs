@@ -40,7 +40,9 @@ fn is_ignored(signal: i32) -> bool {
 /// The first signal ends running programs, so that the work unwinds and cleans up;
 /// a second one ends this process at once.
 fn watch_signals() -> Result<(), Error> {
-    let ends = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    // A shell's job in the background ignores SIGINT too, but not so that it lives on.
+    let hangup = Some(SIGHUP).filter(|hangup| !is_ignored(*hangup));
+    let ends = [SIGINT, SIGTERM].into_iter().chain(hangup);
     let mut signals = signal_hook::iterator::Signals::new(ends)
         .map_err(|e| Error::build(format!("cannot watch for signals: {e}")))?;
     std::thread::spawn(move || {

@@ -59,7 +59,7 @@ const REJECTED: [Case; 8] = [
         "database1",
         "overlays/database/etc/mysql/mariadb.conf.d/90-imagebuild.cnf.j2",
         "[mysqld]\nnonsense = 1\n",
-        &["mariadbd --bootstrap", "unknown variable 'nonsense=1'"],
+        &["/usr/sbin/mariadbd", "unknown variable 'nonsense=1'"],
     ),
 ];
 

@@ -850,3 +850,31 @@ hint: take one of the two out"
         "domains = [\"example.org\", \"www.example.org\", \"xn--bcker-gra.example\", \"7.example\"]\n",
     );
 }
+
+/// Whoever may come besides the networks' own addresses; nftables wants no prefix twice.
+#[test]
+fn where_the_admin_comes_from() {
+    let ssh = |site: &str| {
+        let firewall = files(&load(site), "arch4-web1").remove("/etc/nftables.conf").unwrap();
+        let rules = firewall.lines().filter(|line| line.contains("comment \"base: ssh\""));
+        rules.map(|line| line.trim().to_owned()).collect::<Vec<String>>()
+    };
+    let admin = |from: &str| format!("[admin]\nssh = [\"public\"]\nfrom = [{from}]\n");
+    let to = |ip: &str, address: &str, from: &str| {
+        format!(
+            "iifname \"eth0\" {from}{ip} daddr {address} tcp dport 22 accept comment \"base: ssh\""
+        )
+    };
+    let (v4, v6) = ("172.16.0.11", "2001:db8::ffff:11");
+    assert_eq!(
+        ssh(&admin(r#""198.51.100.0/24", "172.16.0.0/24", "2001:db8:77::/48""#)),
+        [
+            to("ip", v4, "ip saddr { 172.16.0.0/16, 198.51.100.0/24 } "),
+            to("ip6", v6, "ip6 saddr { 2001:db8:77::/48, 2001:db8::/64 } "),
+        ]
+    );
+    assert_eq!(
+        ssh(&admin(r#""0.0.0.0/0""#)),
+        [to("ip", v4, ""), to("ip6", v6, "ip6 saddr { 2001:db8::/64 } ")]
+    );
+}

@@ -4,11 +4,13 @@
 use super::{config, workplace};
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::plan::render::ConfigFile;
+use crate::plan::render::{ConfigFile, Content};
 use crate::plan::step::{Link, ThrowAway};
 use crate::sandbox::{Op, Outcome, Root, Sandbox};
 use crate::spec::{Kind, Validator};
 use crate::store::Object;
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 /// Where and with what a validator runs.
 pub(super) struct Judge<'a> {
@@ -52,10 +54,28 @@ impl Judge<'_> {
         let words: Vec<String> = command.iter().map(|word| exec::quote(word)).collect();
         let mut error = Error::input(format!("`{}` rejects the configuration", words.join(" ")))
             .detail(exec::tail(outcome.output.as_bytes()));
-        for file in self.files.iter().filter(|file| validator.covers.contains(&file.path)) {
-            error = error.detail(format!("{} is made from {}", file.path, file.source));
+        let named = self.named_in(&outcome.output);
+        for file in self.files {
+            // Programs read more than they are asked about: nginx all sites.
+            if named.contains(&file.path)
+                || (named.is_empty() && validator.covers.contains(&file.path))
+            {
+                error = error.detail(format!("{} is made from {}", file.path, file.source));
+            }
         }
         error.hint("correct the file or template named above; nothing else has to be built again")
+    }
+
+    /// The files that a program's words name, by their own path or by that of a link.
+    fn named_in(&self, output: &str) -> BTreeSet<String> {
+        let real = |file: &ConfigFile| match &file.content {
+            Content::Symlink(target) => target_of(&file.path, target),
+            Content::Bytes(_) | Content::Directory => file.path.clone(),
+        };
+        let words: BTreeSet<&str> =
+            output.split(|c: char| c.is_whitespace() || "\"'`:,;()[]".contains(c)).collect();
+        let named = self.files.iter().filter(|file| words.contains(file.path.as_str()));
+        named.map(real).collect()
     }
 
     /// A shell script that makes links, addresses and credentials.
@@ -80,6 +100,20 @@ impl Judge<'_> {
     }
 }
 
+/// The path that a link names.
+fn target_of(link: &str, target: &str) -> String {
+    let mut path = PathBuf::from(link);
+    path.pop();
+    for part in Path::new(target).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => path.push(part),
+        }
+    }
+    path.to_string_lossy().into_owned()
+}
+
 /// A command that makes a credential good enough to be parsed.
 fn make(kind: Kind, path: &str) -> String {
     match kind {
@@ -92,5 +126,18 @@ fn make(kind: Kind, path: &str) -> String {
         Kind::MacAddress => format!("echo 02:00:00:00:00:01 >{path}\n"),
         Kind::Number => format!("echo 1 >{path}\n"),
         Kind::Password | Kind::Text => format!("printf throw-away >{path}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_somewhere() {
+        let of = |target: &str| target_of("/etc/nginx/sites-enabled/site", target);
+        assert_eq!(of("../sites-available/site"), "/etc/nginx/sites-available/site");
+        assert_eq!(of("/dev/null"), "/dev/null");
+        assert_eq!(of("./other"), "/etc/nginx/sites-enabled/other");
     }
 }

@@ -8,7 +8,7 @@ mod text;
 pub use svg::svg;
 pub use text::text;
 
-use crate::spec::{Architecture, Bind, From, Port, Protocol, Purpose, Server, Spec};
+use crate::spec::{Architecture, Bind, From, Port, Prefix, Protocol, Purpose, Server, Spec};
 
 /// Roles that every server has; a diagram is about the others.
 const EVERYWHERE: [&str; 2] = ["base", "monitored"];
@@ -40,7 +40,7 @@ fn openings(spec: &Spec, architecture: &Architecture, server: &Server) -> Vec<Op
             number: number(port),
             name: port.name.clone(),
             place: place(port, server),
-            from: from(architecture, role, port, server),
+            from: from(spec, architecture, role, port, server),
         })
         .collect()
 }
@@ -77,7 +77,13 @@ fn place(port: &Port, server: &Server) -> String {
     }
 }
 
-fn from(architecture: &Architecture, role: &str, port: &Port, server: &Server) -> String {
+fn from(
+    spec: &Spec,
+    architecture: &Architecture,
+    role: &str,
+    port: &Port,
+    server: &Server,
+) -> String {
     let exists = |from: &&From| match from {
         From::Role(role) => architecture.with_role(role).next().is_some(),
         From::Any
@@ -89,7 +95,11 @@ fn from(architecture: &Architecture, role: &str, port: &Port, server: &Server) -
     };
     let words = port.from.iter().filter(exists).map(|from| match from {
         From::Any => "anyone".to_owned(),
-        From::Access => server.ssh.join(", "),
+        From::Access => {
+            let own = server.ssh.iter().cloned();
+            let admins = spec.site.admin_from.iter().map(Prefix::to_string);
+            own.chain(admins).collect::<Vec<_>>().join(", ")
+        }
         From::Peers => format!("other {role} servers"),
         From::CoHolders => "the address's other holders".to_owned(),
         From::Network(network) => network.clone(),

@@ -4,7 +4,7 @@
 //! firewall does not expect it.
 
 use crate::spec::{
-    Addresses, Architecture, Bind, From, Network, Port, Protocol, Role, Server, Spec,
+    Addresses, Architecture, Bind, From, Network, Port, Prefix, Protocol, Role, Server, Spec,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub(crate) fn ports<'a>(
     let mut rules = Vec::new();
     for role in spec.roles_of(server) {
         for port in role.ports.iter().filter(|port| port.applies(architecture)) {
-            let walk = Walk { architecture, server, role, port };
+            let walk = Walk { spec, architecture, server, role, port };
             let own = listens.entry(&port.name).or_default();
             let addresses = walk.addresses().into_iter();
             own.extend(addresses.map(|address| Listen::new(address, port.number)));
@@ -71,7 +71,7 @@ pub fn sockets(
     for role in spec.roles_of(server) {
         let own = role.ports.iter().filter(|port| port.applies(architecture));
         for port in own.filter(|port| port.protocol != Protocol::Vrrp) {
-            let addresses = Walk { architecture, server, role, port }.addresses().into_iter();
+            let addresses = Walk { spec, architecture, server, role, port }.addresses().into_iter();
             sockets.extend(addresses.map(|at| (port.protocol, SocketAddr::new(at, port.number))));
         }
     }
@@ -80,6 +80,7 @@ pub fn sockets(
 
 /// One port of one server.
 struct Walk<'a> {
+    spec: &'a Spec,
     architecture: &'a Architecture,
     server: &'a Server,
     role: &'a Role,
@@ -121,7 +122,7 @@ impl<'a> Walk<'a> {
         let mut rules = Vec::new();
         for (network, own) in self.places() {
             if network.dhcp {
-                rules.extend(self.port.from.contains(&From::Any).then(|| self.open(network)));
+                rules.extend(self.is_for_all().then(|| self.open(network)));
             }
             for address in own.all().filter(|address| self.port.speaks(address)) {
                 let ip = if address.is_ipv4() { "ip" } else { "ip6" };
@@ -131,6 +132,13 @@ impl<'a> Walk<'a> {
             }
         }
         rules
+    }
+
+    /// Whether everyone may come, or the admin from everywhere.
+    fn is_for_all(&self) -> bool {
+        let from = &self.port.from;
+        let everywhere = || self.spec.site.admin_from.iter().any(|prefix| prefix.length == 0);
+        from.contains(&From::Any) || (from.contains(&From::Access) && everywhere())
     }
 
     /// For everyone, to whatever address the network has given.
@@ -167,8 +175,16 @@ impl<'a> Walk<'a> {
         for from in &self.port.from {
             match from {
                 From::Any => return Some(Vec::new()),
-                From::Access => all.extend(self.prefixes(&self.server.ssh, ip)),
-                From::Network(name) => all.extend(self.prefixes([name], ip)),
+                From::Access => {
+                    let admins = self.admins(ip);
+                    if admins.iter().any(|prefix| prefix.length == 0) {
+                        return Some(Vec::new());
+                    }
+                    all.extend(admins.iter().map(Prefix::to_string));
+                }
+                From::Network(name) => {
+                    all.extend(self.prefixes([name], ip).iter().map(Prefix::to_string));
+                }
                 From::Peers => all.extend(self.with_role(&self.role.name, network, ip)),
                 From::CoHolders => all.extend(self.co_holders(network, ip)),
                 From::Role(role) => all.extend(self.with_role(role, network, ip)),
@@ -183,10 +199,25 @@ impl<'a> Walk<'a> {
         (!all.is_empty()).then_some(all)
     }
 
-    fn prefixes<'n>(&self, names: impl IntoIterator<Item = &'n String>, ip: &str) -> Vec<String> {
+    fn prefixes<'n>(&self, names: impl IntoIterator<Item = &'n String>, ip: &str) -> Vec<Prefix> {
         let networks = names.into_iter().filter_map(|name| self.architecture.networks.get(name));
         let prefix = |one: &Network| if ip == "ip" { one.v4 } else { one.v6 };
-        networks.filter_map(prefix).map(|prefix| prefix.to_string()).collect()
+        networks.filter_map(prefix).collect()
+    }
+
+    /// Where the admin may come from; nftables wants no prefix within another.
+    fn admins(&self, ip: &str) -> Vec<Prefix> {
+        let of_version = |prefix: &&Prefix| prefix.address.is_ipv4() == (ip == "ip");
+        let mut all = self.prefixes(&self.server.ssh, ip);
+        all.extend(self.spec.site.admin_from.iter().filter(of_version));
+        all.sort_by_key(|prefix| prefix.length);
+        let mut wide: Vec<Prefix> = Vec::new();
+        for prefix in all {
+            if !wide.iter().any(|one| one.contains(prefix.address)) {
+                wide.push(prefix);
+            }
+        }
+        wide
     }
 
     fn co_holders(&self, network: &Network, ip: &str) -> Vec<String> {

@@ -65,6 +65,9 @@ pub(crate) struct RawAdmin {
     pub keys: Vec<Spanned<String>>,
     /// Networks over which SSH is offered, on servers that are attached to them.
     pub ssh: Option<Vec<Spanned<String>>>,
+    /// Who may come over them, besides their own addresses.
+    #[serde(default)]
+    pub from: Vec<Prefix>,
 }
 
 /// `[database]`.

@@ -5,6 +5,7 @@ use super::raw_site::{RawSite, RawSource};
 use super::source::Sources;
 use super::ssh_key;
 use super::tree::Tree;
+use super::units::Prefix;
 use crate::error::{Place, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub struct Site {
     pub sources: BTreeMap<String, AptSource>,
     /// Lines as in authorized_keys.
     pub admin_keys: Vec<String>,
+    /// Where the admin may come from, besides the networks over which SSH is offered; one
+    /// of length 0 is everywhere.
+    pub admin_from: Vec<Prefix>,
 }
 
 /// An archive beside Debian's.
@@ -80,6 +84,7 @@ pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site
         version: raw.version.as_ref().map_or("1".to_owned(), |version| version.get_ref().clone()),
         mirror: raw.mirror.as_ref().map(|mirror| mirror.get_ref().clone()),
         sources: archives,
+        admin_from: raw.admin.as_ref().map_or(Vec::new(), |admin| admin.from.clone()),
         admin_keys: keys.iter().map(|key| key.get_ref().trim().to_owned()).collect(),
     })
 }

@@ -107,7 +107,7 @@ fn a_folder_without_a_project_uses_the_built_in_one() {
     let chosen = " packages; a build would write imagebuild.lock\n";
     assert!(said.stderr.ends_with(chosen), "{}", said.stderr);
     assert_eq!(world.list("project"), [""; 0], "who only looks changes no file");
-    world.cli("arch9").code(2);
+    assert_eq!(world.cli("arch9").run().code, 2);
     assert_eq!(world.list("project"), [""; 0], "a slip of the pen changes no file");
     world.cli("lock --quiet").code(0);
     assert_eq!(world.list("project"), ["imagebuild.lock"], "the lock is the user's own");
