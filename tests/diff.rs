@@ -45,6 +45,12 @@ fn an_edit_is_found_in_the_images_themselves() {
     );
     assert!(text.contains(wanted), "{text}");
     assert!(!text.contains("packages ("), "{text}");
+    // An image that was kept beside the next one, with a dot in its name.
+    let old = b.with_file_name("arch4-web1.old.qcow2");
+    std::fs::copy(&a, &old).unwrap();
+    std::fs::copy(a.with_extension("json"), old.with_extension("json")).unwrap();
+    let kept = String::from_utf8(run(&[Path::new("diff"), &old, &b]).stdout).unwrap();
+    assert!(kept.contains(wanted), "{kept}");
     let same = run(&[Path::new("diff"), &a, &a]);
     assert!(String::from_utf8(same.stdout).unwrap().ends_with("\n  nothing differs\n"));
 
