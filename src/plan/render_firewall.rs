@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         let mut rules = Vec::new();
         for (network, own) in self.places() {
             if network.dhcp {
-                rules.extend(self.is_for_all().then(|| self.open(network)));
+                rules.extend(self.port.from.contains(&From::Any).then(|| self.open(network)));
             }
             for address in own.all().filter(|address| self.port.speaks(address)) {
                 let ip = if address.is_ipv4() { "ip" } else { "ip6" };
@@ -132,13 +132,6 @@ impl<'a> Walk<'a> {
             }
         }
         rules
-    }
-
-    /// Whether everyone may come, or the admin from everywhere.
-    fn is_for_all(&self) -> bool {
-        let from = &self.port.from;
-        let everywhere = || self.spec.site.admin_from.iter().any(|prefix| prefix.length == 0);
-        from.contains(&From::Any) || (from.contains(&From::Access) && everywhere())
     }
 
     /// For everyone, to whatever address the network has given.
