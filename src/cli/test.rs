@@ -11,7 +11,7 @@ use crate::sandbox;
 use crate::scenario::{Scenario, Url};
 use crate::spec::{Architecture, Bind, Purpose, Server, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
-use crate::vm::scenario::{Programme, Props, Stage};
+use crate::vm::scenario::{Programme, Props, Stage, leased};
 use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         return Err(Error::input("machines of one architecture are tested, not of `all`")
             .hint("name it: `imagebuild test arch4`"));
     }
-    let architecture = spec.architecture(&arguments.architecture)?;
+    let architecture = &leased(spec.architecture(&arguments.architecture)?);
     [&arguments.report, &arguments.junit, &arguments.json]
         .into_iter()
         .flatten()

@@ -113,12 +113,8 @@ impl MachineConfig {
     /// With one more network card.
     #[must_use]
     pub fn nic(mut self, cable: Cable) -> MachineConfig {
-        let count = u8::try_from(self.nics.len()).unwrap_or(u8::MAX);
-        // Locally administered; the same for the same machine in every run.
-        let name =
-            self.name.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31) + u16::from(byte));
-        let [high, low] = name.to_be_bytes();
-        self.nics.push(Nic { mac: [0x52, 0x54, 0, high, low, count], cable });
+        let mac = mac_of(&self.name, self.nics.len());
+        self.nics.push(Nic { mac, cable });
         self
     }
 
@@ -156,6 +152,14 @@ impl MachineConfig {
         self.logs = Some(folder.into());
         self
     }
+}
+
+/// The hardware address of a machine's card: locally administered, the same in every run.
+pub(super) fn mac_of(machine: &str, card: usize) -> [u8; 6] {
+    let card = u8::try_from(card).unwrap_or(u8::MAX);
+    let name = machine.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31) + u16::from(byte));
+    let [high, low] = name.to_be_bytes();
+    [0x52, 0x54, 0, high, low, card]
 }
 
 impl Nic {

@@ -32,7 +32,7 @@ pub use disk::{DiskConfig, Edit};
 pub use emulator::{Accelerator, Emulator};
 pub use kvm::{accelerator, probe_kvm};
 pub use machine::Machine;
-pub use net::{Answerer, Direction, Faults, Mac, Provider, Saying, Segment, Sighting};
+pub use net::{Answerer, Direction, Faults, Leases, Mac, Provider, Saying, Segment, Sighting};
 pub use snapshot::{Snapshot, restore, snapshot};
 pub use users::{
     Answer, Client, Exchange, Failure, Load, LoadSpec, Marker, Pace, PortState, Request, Scan,

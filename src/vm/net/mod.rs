@@ -32,10 +32,12 @@
 //!   [`Machine::set_link`](crate::vm::Machine::set_link).
 //! - Times are [`std::time::Instant`]s, the same clock as the web users'.
 //! - Random faults come from the segment's seed ([`Segment::seed`], to be reported).
+//! - [`Leases`] give addresses to machines that ask for them.
 //! - [`Provider`] makes the segment behave as many VPS networks do.
 
 mod capture;
 mod frame;
+mod lease;
 mod link;
 mod packets;
 mod port;
@@ -50,12 +52,13 @@ mod switch;
 mod table;
 
 pub use frame::Mac;
+pub use lease::Leases;
 pub use link::{Direction, Faults};
 pub use provider::Provider;
 pub use segment::Segment;
 pub use sighting::{Answerer, Saying, Sighting};
 
 pub(super) use frame::{Content, Frame, Headers};
-pub(super) use packets::{arp, solicitation, solicited_node};
+pub(super) use packets::{arp, of_mac, solicitation, solicited_node};
 pub(super) use pump::{silence, timeout};
 pub(super) use stream::{FrameReader, Outbox};

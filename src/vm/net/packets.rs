@@ -1,4 +1,4 @@
-//! Writes the few packets that are made here: ARP and neighbour solicitations.
+//! Writes the few packets that are made here.
 
 use super::frame::{Frame, Mac};
 use smoltcp::phy::ChecksumCapabilities;
@@ -44,24 +44,37 @@ pub(in crate::vm) fn solicitation(
 ) -> Frame {
     let lladdr = RawHardwareAddress::from(EthernetAddress(source.1.0));
     let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: Some(lladdr) };
-    let repr = Icmpv6Repr::Ndisc(solicit);
+    icmpv6(&Icmpv6Repr::Ndisc(solicit), source, to)
+}
+
+/// A packet of ICMPv6, as neighbours on one link accept it.
+pub(super) fn icmpv6(repr: &Icmpv6Repr<'_>, from: (Ipv6Addr, Mac), to: (Ipv6Addr, Mac)) -> Frame {
     let ip = Ipv6Repr {
-        src_addr: source.0,
+        src_addr: from.0,
         dst_addr: to.0,
         next_header: IpProtocol::Icmpv6,
         payload_len: repr.buffer_len(),
         hop_limit: 255,
     };
     let length = ip.buffer_len() + repr.buffer_len();
-    ethernet((to.1, source.1), EthernetProtocol::Ipv6, length, |payload| {
+    ethernet((to.1, from.1), EthernetProtocol::Ipv6, length, |payload| {
         let mut packet = Ipv6Packet::new_unchecked(payload);
         ip.emit(&mut packet);
         let mut inner = Icmpv6Packet::new_unchecked(packet.payload_mut());
-        repr.emit(&source.0, &to.0, &mut inner, &ChecksumCapabilities::default());
+        repr.emit(&from.0, &to.0, &mut inner, &ChecksumCapabilities::default());
     })
 }
 
-fn ethernet(
+/// The address that follows from a network of 64 bits and a MAC address (RFC 4291,
+/// appendix A).
+pub(in crate::vm) fn of_mac(network: Ipv6Addr, mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    let own = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Addr::from(u128::from(network) | u128::from(own))
+}
+
+/// A frame whose payload `emit` writes.
+pub(super) fn ethernet(
     (to, from): (Mac, Mac),
     ethertype: EthernetProtocol,
     length: usize,

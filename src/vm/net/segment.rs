@@ -1,6 +1,7 @@
 //! A segment: the guard that the tests hold.
 
 use super::frame::Frame;
+use super::lease::Leases;
 use super::link::{Direction, Faults};
 use super::port::Socket;
 use super::provider::Provider;
@@ -147,6 +148,11 @@ impl Segment {
         }
         state.switch.provider = rules;
         Ok(())
+    }
+
+    /// Gives these addresses to machines that ask for them.
+    pub fn leases(&self, leases: Leases) {
+        self.lock().switch.leases = Some(leases);
     }
 
     /// Moves a floating address to the server at `port`, as the provider's API does.

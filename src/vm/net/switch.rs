@@ -3,6 +3,7 @@
 
 use super::capture::Capture;
 use super::frame::{Frame, Headers, Mac};
+use super::lease::Leases;
 use super::link::{Direction, Faults, Link, Passage};
 use super::provider::Provider;
 use super::random::Random;
@@ -23,6 +24,7 @@ pub(super) struct Switch {
     table: Table,
     groups: Vec<BTreeSet<usize>>,
     pub(super) provider: Option<Provider>,
+    pub(super) leases: Option<Leases>,
     random: Random,
     agenda: BinaryHeap<Reverse<Event>>,
     number: u64,
@@ -61,6 +63,7 @@ impl Switch {
             table: Table::default(),
             groups: Vec::new(),
             provider: None,
+            leases: None,
             random: Random::new(seed),
             agenda: BinaryHeap::new(),
             number: 0,
@@ -155,6 +158,9 @@ impl Switch {
         }
         self.see(now, port, &headers);
         self.table.learn(headers.source, port, now);
+        if let Some(answer) = self.leases.as_ref().and_then(|leases| leases.answer(&frame)) {
+            self.leave(now, port, &answer);
+        }
         let mut destination = headers.destination;
         if let Some(mac) = self.routed(&headers) {
             destination = mac;

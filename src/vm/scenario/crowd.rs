@@ -130,11 +130,7 @@ pub(super) fn browsers(architecture: &Architecture, network: &str) -> Result<Vec
 fn at(network: &Network, number: u16) -> Result<Vec<Client>> {
     let prefixes: Vec<Prefix> = network.v4.into_iter().chain(network.v6).collect();
     if prefixes.is_empty() {
-        let message =
-            format!("the {} network has no prefix, so nobody can live there", network.name);
-        return Err(Error::input(message).hint(
-            "a network with `dhcp = true` cannot be tested: no machine here gives addresses",
-        ));
+        return Err(Error::build(format!("no addresses were chosen for {}", network.name)));
     }
     prefixes
         .iter()

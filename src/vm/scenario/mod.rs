@@ -9,6 +9,7 @@ mod credentials;
 mod crowd;
 mod deeds;
 mod interactive;
+mod leased;
 mod loads;
 mod look;
 mod measure;
@@ -22,5 +23,6 @@ mod sweep;
 mod table;
 mod wire;
 
+pub use leased::leased;
 pub use programme::Programme;
 pub use stage::{Props, Stage};

@@ -3,6 +3,7 @@
 
 use super::credentials::Credentials;
 use super::crowd::Crowd;
+use super::leased::{cards, leases};
 use super::outcome::{MachineFacts, Run};
 use crate::error::{Error, Result};
 use crate::names;
@@ -64,7 +65,8 @@ pub struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Boots all machines of `architecture` and waits until they are well.
+    /// Boots all machines of `architecture` and waits until they are well. If a network
+    /// of it gives the addresses, it must be what [`leased`](super::leased()) made of it.
     ///
     /// # Errors
     /// `Check` when they do not get there, `Build` when the harness breaks.
@@ -79,6 +81,9 @@ impl<'a> Stage<'a> {
         for network in architecture.networks.values() {
             let segment = Segment::new(&network.name, folder.path())?;
             segment.capture(&props.logs.join(format!("{}.pcapng", network.name)))?;
+            if let Some(leases) = leases(architecture, network) {
+                segment.leases(leases);
+            }
             networks.insert(network.name.clone(), segment);
         }
         let assumed = if accelerator()? == Accelerator::Tcg { ASSUMED_FACTOR } else { 1 };
@@ -157,7 +162,7 @@ impl<'a> Stage<'a> {
         let config = MachineConfig::new(&server.name, DiskConfig::of_image(image));
         let mut config = config.logs(&self.props.logs).processors(self.processors());
         // The kernel numbers cards in their order, and each network has its number.
-        for network in self.cards() {
+        for network in cards(self.architecture) {
             let is_on = server.addresses.contains_key(network);
             let segment = self.networks.get(network).filter(|_| is_on);
             config = config.nic(match segment {
@@ -174,16 +179,9 @@ impl<'a> Stage<'a> {
         if host_processors() >= 2 * self.architecture.servers.len() { 2 } else { 1 }
     }
 
-    /// The networks in the order of their cards.
-    fn cards(&self) -> Vec<&'a str> {
-        let mut networks: Vec<_> = self.architecture.networks.values().collect();
-        networks.sort_by(|a, b| a.interface.cmp(&b.interface));
-        networks.into_iter().map(|network| network.name.as_str()).collect()
-    }
-
     /// Which card of a machine is on a network.
     pub(super) fn card(&self, network: &str) -> Result<usize> {
-        let cards = self.cards();
+        let cards = cards(self.architecture);
         cards.iter().position(|name| *name == network).ok_or_else(|| {
             Error::input(format!("there is no network {network}"))
                 .hint(names::suggest(network, cards.iter().copied()))

@@ -3,7 +3,7 @@
 use super::exchange::Failure;
 use super::neighbours::Neighbours;
 use crate::error::{Error, Result};
-use crate::vm::net::{Frame, Mac};
+use crate::vm::net::{Frame, Mac, of_mac};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp;
@@ -63,12 +63,8 @@ impl Client {
     }
 }
 
-/// The link-local address that follows from a MAC address (RFC 4291, appendix A).
-fn link_local(mac: Mac) -> IpAddr {
-    let [a, b, c, d, e, f] = mac.0;
-    let half = |high, low| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(0xfe80, 0, 0, 0, half(a ^ 2, b), half(c, 0xff), half(0xfe, d), half(e, f)).into()
-}
+/// The network of every link by itself (RFC 4291 2.5.6).
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// A host on the segment.
 pub(super) struct Host {
@@ -95,7 +91,7 @@ impl Host {
             // A neighbour may ask from its link-local address: whoever answers for an address
             // that is on its loopback does, as LVS's real servers.
             if client.address.is_ipv6() {
-                all.push(IpCidr::new(link_local(mac).into(), 64)).ok();
+                all.push(IpCidr::new(of_mac(LINK_LOCAL, mac).into(), 64)).ok();
             }
         });
         let routes = interface.routes_mut();
@@ -271,6 +267,6 @@ mod tests {
     #[test]
     fn link_local_addresses_follow_from_macs() {
         let mac = Mac([0x52, 0x54, 0x00, 0xb9, 0x4e, 0x00]);
-        assert_eq!(link_local(mac).to_string(), "fe80::5054:ff:feb9:4e00");
+        assert_eq!(of_mac(LINK_LOCAL, mac).to_string(), "fe80::5054:ff:feb9:4e00");
     }
 }
