@@ -140,13 +140,27 @@ impl Machine {
         self.succeed(&look, Duration::from_secs(2)).map(drop)
     }
 
-    /// An error when QEMU has ended without being asked to.
+    /// An error when QEMU has ended, or stands still, without being asked to.
     pub(super) fn check_power(&self) -> Result<()> {
         match &self.qemu {
             None => Err(self.is_off()),
             Some(qemu) if qemu.has_ended() => Err(self.ended_by_itself()),
+            Some(_) if self.has_no_disk() => Err(self.stopped_by_its_disk()),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Whether QEMU stopped the machine because the host could not write its disk.
+    fn has_no_disk(&self) -> bool {
+        self.qmp.events().iter().any(|(_, name)| name == "BLOCK_IO_ERROR")
+    }
+
+    fn stopped_by_its_disk(&self) -> Error {
+        let folder = self.folder.path();
+        let message = format!("{}: what its disk wrote did not fit on this host", self.config.name);
+        Error::build(message).detail(format!("it is kept below {}", folder.display())).hint(
+            "make room there, or name another folder in $TMPDIR; some 2 GB a machine are enough",
+        )
     }
 
     fn ended_by_itself(&self) -> Error {

@@ -1,0 +1,101 @@
+//! What goes wrong while machines run: a kernel that panics, a machine that hangs, QEMU
+//! killed, a full disk of the host, Ctrl-C. Each has a reason, its own exit code, and
+//! leaves nothing; other scenarios go on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod project;
+mod site;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use site::Site;
+
+/// The guest's kernel gives up in the middle of a command.
+const PANICS: &str = r#"title = "The kernel panics"
+
+[[steps]]
+say = "web1's kernel is made to panic"
+do = [{ run = { on = "web1", command = "echo c >/proc/sysrq-trigger" } }]
+expect = [{ command = { on = "web1", run = "true" } }]
+"#;
+
+/// Not one instruction more; the harness notices by what users get.
+const HANGS: &str = r#"title = "A machine hangs"
+
+[[steps]]
+say = "web1 stands still"
+do = [{ pause = "web1" }]
+expect = [{ answers = { url = "http://web1.public/", within = 0.2 } }]
+"#;
+
+/// Long enough for the test to kill QEMU.
+const KILLED: &str = r#"title = "QEMU is killed"
+
+[[steps]]
+say = "all is well for a long time"
+expect = [{ command = { on = "web1", run = "true", stays = 60 } }]
+"#;
+
+#[test]
+fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
+    let _alone = site::alone();
+    let site = Site::empty();
+    let files = [("panics.toml", PANICS), ("hangs.toml", HANGS), ("killed.toml", KILLED)];
+    files.iter().for_each(|(name, text)| site.put(name, text));
+    let chosen = ["panics.toml", "hangs.toml", "killed.toml", "as-shipped"];
+    let chosen = chosen.iter().flat_map(|name| ["--scenario", name]);
+    let arguments: Vec<&str> =
+        ["test", "arch1", "--junit", "test.xml"].into_iter().chain(chosen).collect();
+    let said = site.watch(&arguments, |watch| {
+        watch.wait_for("    Scenario QEMU is killed");
+        kill(Pid::from_raw(watch.emulator("web1")), Signal::SIGKILL).unwrap();
+    });
+    for words in [
+        "      FAILED panics in ",
+        "but: [",
+        "Kernel panic - not syncing: sysrq triggered crash",
+        "      FAILED hangs in ",
+        "timed out",
+        "       BROKE killed in ",
+        "web1: QEMU ended by itself",
+        "        Kept as-shipped in ",
+        // What is not known of the images comes before what is wrong with them.
+        "error: the harness broke in 1 of 4 runs\n  killed\n",
+    ] {
+        assert!(said.text.contains(words), "{words:?} is not in\n{}", said.text);
+    }
+    assert_eq!(said.code, 1);
+    assert!(site.read("test.xml").contains("tests=\"4\" failures=\"2\" errors=\"1\""));
+    site.assert_nothing_is_left();
+}
+
+#[test]
+fn ctrl_c_ends_all_machines() {
+    let _alone = site::alone();
+    let site = Site::empty();
+    let said = site.watch(&["test", "arch1"], |watch| {
+        watch.wait_for("Starting web1");
+        kill(Pid::from_raw(watch.pid()), Signal::SIGINT).unwrap();
+    });
+    assert_eq!(said.code, 130, "{}", said.text);
+    assert!(said.text.contains("error: interrupted"), "{}", said.text);
+    site.assert_nothing_is_left();
+}
+
+#[test]
+fn a_full_disk_of_the_host_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: this user may not mount");
+        return;
+    }
+    let _alone = site::alone();
+    let site = Site::empty();
+    let said = site.run_in("16m", &["test", "arch1"]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    for words in
+        ["did not fit on this host", "hint: make room there, or name another folder in $TMPDIR"]
+    {
+        assert!(said.text.contains(words), "{words:?} is not in\n{}", said.text);
+    }
+}
