@@ -2,6 +2,7 @@
 //! as text for a terminal and as SVG.
 
 mod measure;
+mod places;
 mod svg;
 mod text;
 

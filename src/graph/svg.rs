@@ -2,143 +2,55 @@
 //! addresses on the bar of their network, with a dashed line to each server that may
 //! hold them.
 
-use super::measure::{width, wrap};
-use super::{openings, purpose, roles};
+use super::measure::wrap;
+use super::places::{
+    BAND, BAR, BOX, Bar, Far, GAP, LINE, Lane, PADDING, Places, RAIL, Row, SMALL, SPACE,
+};
+use super::places::{addresses, pill_width, prefixes, what};
+use super::{openings, roles};
 use crate::spec::{Architecture, Floating, Network, Server, Spec};
 
-/// Pixels: a server's box, what is between boxes and around all, a line of text, a bar.
-const BOX: usize = 320;
-const GAP: usize = 30;
-const LINE: usize = 17;
-const BAR: usize = 46;
-/// Between a box and a bar: two lines of addresses, and more for each dashed line.
-const SPACE: usize = 48;
-const RAIL: usize = 12;
-/// Inside of boxes, bars and pills.
-const PADDING: usize = 14;
-
 const TEXT: f64 = 13.0;
-const SMALL: f64 = 11.5;
 
 /// Readable on a light page and on a dark one: whoever shows it says which it is.
 const STYLE: &str = "text{font:13px sans-serif;fill:#1b1b1b}.t{font-weight:bold;font-size:15px}.s{font-size:11.5px;fill:#444}.b{fill:#fff}.n{fill:#dfe8f1;stroke:#35526f}.m{fill:#fbfbf8;stroke:#555;stroke-width:1.5}.f{fill:#fdeec4;stroke:#a77b14;stroke-width:1.5}.l{stroke:#35526f;stroke-width:2}.h{fill:none;stroke:#a77b14;stroke-width:1.5;stroke-dasharray:5 4}@media(prefers-color-scheme:dark){text{fill:#eee}.s{fill:#c4c4c4}.b{fill:#16191d}.n{fill:#24384b;stroke:#7fa3c6}.m{fill:#20242a;stroke:#999}.f{fill:#4a3a10;stroke:#d9ab3c}.l{stroke:#7fa3c6}.h{stroke:#d9ab3c}}";
 
-/// A row of servers and where it stands.
-struct Row<'a> {
-    servers: Vec<&'a Server>,
-    top: usize,
-    height: usize,
-}
-
-impl Row<'_> {
-    /// The left edge of the box in this column; rows are centred.
-    fn left(&self, column: usize, canvas: usize) -> usize {
-        let taken = self.servers.len() * (BOX + GAP) - GAP;
-        (canvas - taken) / 2 + column * (BOX + GAP)
-    }
-
-    fn holds(&self, floating: &Floating) -> bool {
-        self.servers.iter().any(|server| floating.holders.contains(&server.name))
-    }
-}
-
 /// The drawing of an architecture, a whole SVG document.
 pub fn svg(spec: &Spec, architecture: &Architecture) -> String {
-    let canvas = canvas(architecture);
-    let (rows, bars, height) = places(spec, architecture);
+    let places =
+        Places::of(architecture, |server| lines(spec, architecture, server).len() * LINE + 40);
     let mut body = String::new();
-    for (network, top) in &bars {
-        for row in &rows {
-            body += &links(row, network, *top, canvas);
-            body += &holders(architecture, network, *top, row, canvas);
-        }
-        body += &bar(architecture, network, *top, canvas);
+    for row in 0..places.rows.len() {
+        body += &far(&places, row);
     }
-    for row in &rows {
+    for (number, bar) in places.bars.iter().enumerate() {
+        body += &near(&places, number);
+        body += &self::bar(bar);
+    }
+    for row in &places.rows {
         for (column, server) in row.servers.iter().enumerate() {
-            body += &machine(spec, architecture, server, row.left(column, canvas), row);
+            body += &machine(spec, architecture, server, row.left(column), row);
         }
     }
+    let Places { width, height, .. } = places;
     let title = escape(&format!("{}: {}", architecture.name, architecture.title));
     let (name, what) = (&architecture.name, escape(&architecture.title));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {canvas} {height}\" width=\"{canvas}\" height=\"{height}\" role=\"img\"><title>{title}</title><style>{STYLE}</style>\n<rect class=\"b\" width=\"100%\" height=\"100%\"/>\n{}{}{body}</svg>\n",
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\"><title>{title}</title><style>{STYLE}</style>\n<rect class=\"b\" width=\"100%\" height=\"100%\"/>\n{}{}{body}</svg>\n",
         text("t", GAP, 26, name),
         text("s", GAP, 45, &what),
     )
 }
 
-/// Room for the wider row, and on each bar for the network and its floating addresses.
-fn canvas(architecture: &Architecture) -> usize {
-    let front = architecture.servers.values().filter(|server| is_front(server)).count();
-    let columns = front.max(architecture.servers.len() - front).max(2);
-    let bars = architecture.networks.values().map(|network| {
-        let pills = floating_on(architecture, network).map(|f| pill_width(f) + PADDING);
-        width(&prefixes(network), SMALL) + 2 * PADDING + pills.sum::<usize>()
-    });
-    (columns * (BOX + GAP) - GAP).max(bars.max().unwrap_or(0)) + 2 * GAP
-}
-
-fn is_front(server: &Server) -> bool {
-    server.addresses.contains_key("public")
-}
-
-type Bars<'a> = Vec<(&'a Network, usize)>;
-
-/// From above: the public network, servers on it, the private network, the others.
-fn places<'a>(spec: &Spec, architecture: &'a Architecture) -> (Vec<Row<'a>>, Bars<'a>, usize) {
-    let (front, back): (Vec<&Server>, Vec<&Server>) =
-        architecture.servers.values().partition(|server| is_front(server));
-    let row = |servers: Vec<&'a Server>, top| {
-        let lines = servers.iter().map(|server| lines(spec, architecture, server).len());
-        let height = lines.max().map_or(0, |most| most * LINE + 40);
-        Row { servers, top, height }
-    };
-    let mut bars = Vec::new();
-    let mut top = 62;
-    if let Some(public) = architecture.networks.get("public") {
-        bars.push((public, top));
-        top += BAR + SPACE + rails(architecture, public, &front);
-    }
-    let first = row(front, top);
-    top += first.height;
-    let Some(private) = architecture.networks.get("private") else {
-        return (vec![first], bars, top + 20);
-    };
-    top += if first.servers.is_empty() {
-        0
-    } else {
-        SPACE + rails(architecture, private, &first.servers)
-    };
-    bars.push((private, top));
-    let second = row(back, 0);
-    if second.servers.is_empty() {
-        return (vec![first], bars, top + BAR + 20);
-    }
-    top += BAR + SPACE + rails(architecture, private, &second.servers);
-    let height = top + second.height + 20;
-    (vec![first, Row { top, ..second }], bars, height)
-}
-
-/// Pixels for the dashed lines between a bar and these servers.
-fn rails(architecture: &Architecture, network: &Network, servers: &[&Server]) -> usize {
-    let row = Row { servers: servers.to_vec(), top: 0, height: 0 };
-    floating_on(architecture, network).filter(|floating| row.holds(floating)).count() * RAIL
-}
-
-fn prefixes(network: &Network) -> String {
-    let (v4, v6) = network.shown();
-    format!("{v4}, {v6}")
-}
-
-fn bar(architecture: &Architecture, network: &Network, top: usize, canvas: usize) -> String {
+fn bar(bar: &Bar<'_>) -> String {
+    let (network, top) = (bar.network, bar.top);
     let mut out = format!(
         "<rect class=\"n\" x=\"{GAP}\" y=\"{top}\" width=\"{}\" height=\"{BAR}\" rx=\"5\"/>\n{}{}",
-        canvas - 2 * GAP,
+        bar.right - GAP,
         text("t", GAP + PADDING, top + 20, &escape(&network.name)),
         text("s", GAP + PADDING, top + 37, &prefixes(network)),
     );
-    for (floating, x) in pills(architecture, network, canvas) {
+    for (floating, x) in bar.pills() {
         out += &format!(
             "<rect class=\"f\" x=\"{x}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"16\"/>\n{}{}",
             top + 4,
@@ -151,91 +63,139 @@ fn bar(architecture: &Architecture, network: &Network, top: usize, canvas: usize
     out
 }
 
-fn addresses(floating: &Floating) -> String {
-    let (v4, v6) = floating.addresses.shown();
-    format!("{v4}, {v6}")
-}
-
-fn what(floating: &Floating) -> String {
-    format!("floating: {}", purpose(floating.purpose))
-}
-
-fn pill_width(floating: &Floating) -> usize {
-    width(&addresses(floating), SMALL).max(width(&what(floating), SMALL)) + 2 * PADDING
-}
-
-fn floating_on<'a>(
-    architecture: &'a Architecture,
-    network: &'a Network,
-) -> impl Iterator<Item = &'a Floating> {
-    architecture.floating.values().filter(move |floating| floating.network == network.name)
-}
-
-/// The floating addresses of a bar and their left edges, from the right.
-fn pills<'a>(
-    architecture: &'a Architecture,
-    network: &'a Network,
-    canvas: usize,
-) -> Vec<(&'a Floating, usize)> {
-    let mut right = canvas - GAP - 4;
-    let place = |floating: &'a Floating| {
-        let x = right - pill_width(floating);
-        right = x - PADDING;
-        (floating, x)
-    };
-    floating_on(architecture, network).map(place).collect()
-}
-
-/// A line from each attached server to its network, with the server's own addresses.
-fn links(row: &Row<'_>, network: &Network, bar: usize, canvas: usize) -> String {
-    let attached = row.servers.iter().enumerate();
-    let link = |(column, server): (usize, &&Server)| {
-        let (v4, v6) = server.addresses.get(&network.name)?.shown();
-        let x = row.left(column, canvas) + 40;
-        let (from, to) = ends(row, bar);
+/// The lines between a bar and the rows above and below it.
+fn near(places: &Places<'_>, number: usize) -> String {
+    let (mut out, bar) = (String::new(), &places.bars[number]);
+    if let Some(row) = number.checked_sub(1).and_then(|above| places.rows.get(above)) {
+        let (top, edge) = (bar.top, row.bottom());
         // Beside the box, where no dashed line goes along.
-        let y = if bar < row.top { row.top - 22 } else { row.top + row.height + 18 };
-        Some(format!(
-            "<line class=\"l\" x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\"/>\n{}{}",
-            text("s", x + 8, y, &format!("{}  {v4}", network.interface)),
-            text("s", x + 8, y + 14, &v6),
-        ))
-    };
-    attached.filter_map(link).collect()
+        out += &links(row, bar.network, (edge, top), edge + 18);
+        let rails = places.from_above(number).enumerate();
+        let rails = rails.map(|(rail, floating)| (floating, top - RAIL * (rail + 1)));
+        out += &holders(bar, row, rails, (top, edge));
+    }
+    if let Some(row) = places.rows.get(number) {
+        let (bottom, edge) = (bar.top + BAR, row.top);
+        out += &links(row, bar.network, (bottom, edge), edge.saturating_sub(22));
+        let rails = places.from_below(number).enumerate();
+        let rails = rails.map(|(rail, floating)| (floating, bottom + RAIL * (rail + 1)));
+        out += &holders(bar, row, rails, (bottom, edge));
+    }
+    out
 }
 
-/// From the box's edge to the bar's, whichever is above.
-fn ends(row: &Row<'_>, bar: usize) -> (usize, usize) {
-    if bar < row.top { (bar + BAR, row.top) } else { (row.top + row.height, bar) }
+/// A line from each attached server to its network, with the server's own addresses on
+/// the base line `y`.
+fn links(row: &Row<'_>, network: &Network, (from, to): (usize, usize), y: usize) -> String {
+    let link = |(column, server): (usize, &&Server)| {
+        let x = row.left(column) + 40;
+        let own = own(server, network, row.left(column), y)?;
+        Some(format!("<line class=\"l\" x1=\"{x}\" y1=\"{from}\" x2=\"{x}\" y2=\"{to}\"/>\n{own}"))
+    };
+    row.servers.iter().enumerate().filter_map(link).collect()
+}
+
+/// A server's interface and addresses in a network, if it is attached.
+fn own(server: &Server, network: &Network, left: usize, y: usize) -> Option<String> {
+    let (v4, v6) = server.addresses.get(&network.name)?.shown();
+    let first = text("s", left + 48, y, &format!("{}  {v4}", network.interface));
+    Some(first + &text("s", left + 48, y + 14, &v6))
 }
 
 /// From each floating address of the bar a dashed line along it, and from there to the
 /// servers of the row that may hold it.
-fn holders(
-    architecture: &Architecture,
-    network: &Network,
-    bar: usize,
+fn holders<'a>(
+    bar: &Bar<'_>,
     row: &Row<'_>,
-    canvas: usize,
+    rails: impl Iterator<Item = (&'a Floating, usize)>,
+    (edge, target): (usize, usize),
 ) -> String {
-    let pills = pills(architecture, network, canvas);
-    let held = pills.into_iter().filter(|(floating, _)| row.holds(floating));
     let mut out = String::new();
-    for (number, (floating, x)) in held.enumerate() {
-        let middle = x + pill_width(floating) / 2;
-        let below = bar < row.top;
-        let (edge, target) = if below { (bar + BAR, row.top) } else { (bar, row.top + row.height) };
-        let rail = if below { edge + RAIL * (number + 1) } else { edge - RAIL * (number + 1) };
-        for (column, server) in row.servers.iter().enumerate() {
-            if floating.holders.contains(&server.name) {
-                // Right of the addresses, which stand beside the link on the left.
-                let to = row.left(column, canvas) + BOX - 30 - 24 * number;
-                out +=
-                    &format!("<path class=\"h\" d=\"M{middle} {edge}V{rail}H{to}V{target}\"/>\n");
-            }
+    let held = rails.filter(|(floating, _)| row.holds(floating));
+    for (number, (floating, rail)) in held.enumerate() {
+        let middle = middle(bar, floating);
+        for to in drops(row, floating, number) {
+            out += &format!("<path class=\"h\" d=\"M{middle} {edge}V{rail}H{to}V{target}\"/>\n");
         }
     }
     out
+}
+
+/// Where dashed lines end at a floating address.
+fn middle(bar: &Bar<'_>, floating: &Floating) -> usize {
+    let pill = bar.pills().into_iter().find(|(one, _)| one.name == floating.name);
+    pill.map_or(bar.right, |(_, x)| x + pill_width(floating) / 2)
+}
+
+/// Where the dashed lines of a row's floating address end at its holders: right of the
+/// addresses, which stand beside the link on the left.
+fn drops(row: &Row<'_>, floating: &Floating, number: usize) -> Vec<usize> {
+    let holds = |server: &&Server| floating.holders.contains(&server.name);
+    let holders = row.servers.iter().enumerate().filter(|(_, server)| holds(server));
+    holders.map(|(column, _)| row.left(column) + BOX - 30 - 24 * number).collect()
+}
+
+/// What leads from a row past the next bar: along the row, down a lane, to its bar.
+fn far(places: &Places<'_>, number: usize) -> String {
+    let (row, (networks, floating)) = (&places.rows[number], places.far(number));
+    let begin = row.bottom() + SPACE - 8;
+    let mut out = String::new();
+    for (band, lane) in networks.iter().enumerate() {
+        let Far::Network(network) = lane.far else { continue };
+        // Left of the link to the next bar, so that no line goes through addresses.
+        let left = 40 * (networks.len() - band) / (networks.len() + 1);
+        let top = places.bars[lane.bar].top;
+        out += &far_links(row, network, (lane, top), (left, begin + BAND * (band + 1)));
+    }
+    let rails = begin + BAND * networks.len();
+    let before = places.from_above(number + 1).filter(|one| row.holds(one)).count();
+    for (rail, lane) in floating.iter().enumerate() {
+        let Far::Floating(floating) = lane.far else { continue };
+        let drops = drops(row, floating, before + rail);
+        let rail = rails + RAIL * (rail + 1);
+        out += &far_holders(places, lane, floating, (&drops, row.bottom(), rail));
+    }
+    out
+}
+
+/// A line from each attached server to one along the row, which leads down the lane to
+/// the network's bar.
+fn far_links(
+    row: &Row<'_>,
+    network: &Network,
+    (lane, bar): (&Lane<'_>, usize),
+    (left, rail): (usize, usize),
+) -> String {
+    let (mut out, mut first, bottom) = (String::new(), None, row.bottom());
+    for (column, server) in row.servers.iter().enumerate() {
+        let Some(own) = own(server, network, row.left(column), rail - 22) else { continue };
+        let x = row.left(column) + left;
+        first.get_or_insert(x);
+        out += &format!(
+            "<line class=\"l\" x1=\"{x}\" y1=\"{bottom}\" x2=\"{x}\" y2=\"{rail}\"/>\n{own}"
+        );
+    }
+    let (first, lane) = (first.unwrap_or(lane.x), lane.x);
+    out + &format!(
+        "<polyline class=\"l\" fill=\"none\" points=\"{first},{rail} {lane},{rail} {lane},{bar}\"/>\n"
+    )
+}
+
+/// A dashed line from each holder down the lane, and along the bar to the address.
+fn far_holders(
+    places: &Places<'_>,
+    lane: &Lane<'_>,
+    floating: &Floating,
+    (drops, bottom, rail): (&[usize], usize, usize),
+) -> String {
+    let bar = &places.bars[lane.bar];
+    let number = places.from_above(lane.bar).position(|one| one.name == floating.name);
+    let along = bar.top - RAIL * (number.unwrap_or(0) + 1);
+    let (x, middle, top) = (lane.x, middle(bar, floating), bar.top);
+    let path = |from: &usize| {
+        format!("<path class=\"h\" d=\"M{from} {bottom}V{rail}H{x}V{along}H{middle}V{top}\"/>\n")
+    };
+    drops.iter().map(path).collect()
 }
 
 fn machine(
