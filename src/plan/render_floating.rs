@@ -18,7 +18,7 @@ pub(crate) struct FloatingView<'a> {
     /// IPv6 VRRP wants a link-local address first.
     link_local: String,
     interface: &'a str,
-    /// VRRP's priority of this server: 100, 90, ...
+    /// VRRP's priority of this server: the first of the holders has the highest.
     priority: usize,
     own: Addresses,
     peers: Vec<Addresses>,
@@ -78,7 +78,7 @@ fn view<'a>(
         versions: [v4.map(|_| "v4"), v6.map(|_| "v6")].into_iter().flatten().collect(),
         link_local: format!("fe80::{:x}", 0xf000 + router),
         interface: &network.interface,
-        priority: 100_usize.saturating_sub(place * 10),
+        priority: priority(place, floating.holders.len()),
         own: *server.addresses.get(&floating.network)?,
         peers: others.filter_map(at).collect(),
         via: floating.via,
@@ -91,4 +91,35 @@ fn view<'a>(
         // Router numbers are unique, and so is the next one.
         mark: Marks { v4: router, v6: router + 1 },
     })
+}
+
+/// VRRP's priority of the holder in this place, the first being 0. Who hears no advert any
+/// more waits (256 - priority)/256 of an interval before he takes the address:
+/// <https://www.rfc-editor.org/rfc/rfc9568#section-6.1>. Where several wait, they are as
+/// far apart as can be, so that a busy machine is not overtaken by the one behind it.
+fn priority(place: usize, holders: usize) -> usize {
+    match holders {
+        0..=2 => 100 - 10 * place,
+        several => 250 - place * (200 / (several - 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_fall_and_are_ones() {
+        let all = |holders| (0..holders).map(|place| priority(place, holders)).collect::<Vec<_>>();
+        assert_eq!(all(1), [100]);
+        assert_eq!(all(2), [100, 90]);
+        assert_eq!(all(3), [250, 150, 50]);
+        assert_eq!(all(4), [250, 184, 118, 52]);
+        // 255 is for a router whose own address it is, 0 for one that leaves.
+        for holders in 1..100 {
+            let all = all(holders);
+            assert!(all.iter().all(|one| (1..=254).contains(one)), "{all:?}");
+            assert!(all.windows(2).all(|two| two[0] > two[1]), "{all:?}");
+        }
+    }
 }

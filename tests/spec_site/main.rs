@@ -71,14 +71,22 @@ fn a_third_web_server() {
         assert!(
             files["/etc/nginx/sites-available/site"].contains("set_real_ip_from 192.168.0.13;")
         );
+        // Its balancer reaches the others' web servers, and its keepalived is heard.
+        let rules = &files["/etc/nftables.conf"];
+        for (own, dport) in [("192.168.0.13", "tcp dport 80"), ("172.16.0.13", "meta l4proto vrrp")]
+        {
+            let is_from = |line: &str| line.contains("saddr") && line.contains(dport);
+            let rule = rules.lines().find(|line| is_from(line)).unwrap();
+            let (from, _) = rule.split_once(" daddr ").unwrap();
+            assert_eq!(from.contains(own), server != "web3", "{server}: {rule}");
+        }
     }
-    let ini = &files(&spec, "arch4-web3")["/etc/imagebuild/site.ini"];
-    assert!(
-        ini.contains("cache_socket = \"/run/memcached/memcached.sock\"\ncache_seconds = 60\n"),
-        "{ini}"
-    );
+    for (server, priority) in [("web1", 250), ("web2", 150), ("web3", 50)] {
+        let files = files(&spec, &format!("arch4-{server}"));
+        let keepalived = &files["/etc/keepalived/keepalived.conf"];
+        assert!(keepalived.contains(&format!("priority {priority}\n")), "{keepalived}");
+    }
     let keepalived = &files(&spec, "arch4-web3")["/etc/keepalived/keepalived.conf"];
-    assert!(keepalived.contains("priority 80\n"), "{keepalived}");
     assert!(keepalived.contains("        172.16.0.11\n        172.16.0.12\n"), "{keepalived}");
     let database = files(&spec, "arch4-database1");
     assert!(database["/usr/lib/imagebuild/database-clients"].contains("192.168.0.13\n"));
