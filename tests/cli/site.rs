@@ -193,22 +193,25 @@ fn example(name: &str) -> (World, Archive) {
 #[test]
 fn the_examples_are_planned() {
     let cases = [
-        ("own-addresses", "arch4", 3),
-        ("ipv6-public-only", "arch6", 4),
-        ("dhcp", "arch1", 2),
-        ("three-web-servers", "arch6", 5),
-        ("own-packages", "arch4", 3),
-        ("own-role", "arch4", 3),
+        ("own-addresses", &[("arch4", 3)][..]),
+        ("ipv6-public-only", &[("arch6", 4)]),
+        ("dhcp", &[("arch1", 2)]),
+        ("three-web-servers", &[("arch4", 4), ("arch6", 5)]),
+        ("own-packages", &[("arch4", 3)]),
+        ("own-role", &[("arch4", 3)]),
     ];
     let folders =
         std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap();
     let folders = folders.filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), cases.len(), "an example that is not planned");
-    for (name, architecture, servers) in cases {
+    for (name, architectures) in cases {
         let (world, _shop) = example(name);
         world.cli("lock --quiet").code(0);
-        let said = world.cli(&format!("plan {architecture} --locked")).run();
-        assert_eq!((said.stderr.as_str(), said.code), ("", 0), "{name}");
-        assert_eq!(said.stdout.matches("plan for ").count(), servers, "{name}");
+        for (architecture, servers) in architectures {
+            let said = world.cli(&format!("plan {architecture} --locked")).run();
+            assert_eq!((said.stderr.as_str(), said.code), ("", 0), "{name} {architecture}");
+            let planned = said.stdout.matches("plan for ").count();
+            assert_eq!(planned, *servers, "{name} {architecture}");
+        }
     }
 }
