@@ -4,6 +4,7 @@
 
 use imagebuild::scenario::{Promises, Scenario};
 use imagebuild::spec::{Spec, Tree};
+use std::path::Path;
 
 const STORY: &str = r#"title = "A server is lost"
 promise = "A4.1"
@@ -266,6 +267,29 @@ hint: name a part after what it does, such as `active` or `standby`"
 }
 
 #[test]
+fn a_standby_where_there_is_only_one() {
+    let mut tree = Tree::embedded();
+    let image = tree.get("images/arch4.toml").unwrap().content.clone();
+    let image = String::from_utf8(image).unwrap();
+    assert!(image.contains("holders = [\"web1\", \"web2\"]"));
+    let alone = image.replace("holders = [\"web1\", \"web2\"]", "holders = [\"web1\"]");
+    tree.insert("images/arch4.toml", alone);
+    let spec = Spec::load(tree).unwrap();
+    let architecture = spec.architecture("arch4").unwrap();
+    let promises = Promises::built_in();
+    let error = Scenario::read("my.toml", STORY.as_bytes(), architecture, &promises);
+    assert_eq!(
+        error.expect_err("an error").to_string(),
+        "error: only web1 may hold `web`: it has no standby
+ --> my.toml:6:26
+  |
+6 | standby = { standby-of = \"web\" }
+  |                          ^^^^^
+hint: a standby is a second of the address's `holders`"
+    );
+}
+
+#[test]
 fn a_scenario_that_cannot_fail() {
     let start = STORY.find("expect = [").unwrap();
     let error = read(&STORY[..start]).unwrap_err();
@@ -311,6 +335,33 @@ fn the_built_in_scenarios_are_right() {
                 || promise.starts_with("A5.")
                 || promise.starts_with("A6.");
             assert!(!fails_over || scenario.mask.is_some(), "{name} has no mask");
+        }
+    }
+}
+
+/// A site with more web servers than the book has is tested by the same scenarios.
+#[test]
+fn the_built_in_scenarios_are_right_with_three_web_servers() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/three-web-servers");
+    let spec = Spec::read(&project).unwrap_or_else(|error| panic!("{error}"));
+    for name in ["arch4", "arch6"] {
+        let architecture = spec.architecture(name).unwrap();
+        assert_eq!(architecture.floating["web"].holders, ["web1", "web2", "web3"]);
+        let all = Scenario::of_architecture(&spec.tree, architecture);
+        let all = all.unwrap_or_else(|error| panic!("{error}"));
+        assert!(all.len() >= 2, "{name}: {}", all.len());
+    }
+}
+
+/// With two web servers "by none but the standby" and "by any but the active one" are
+/// the same; with more, only the second is true.
+#[test]
+fn no_built_in_scenario_says_that_there_are_two() {
+    let tree = Tree::embedded();
+    for (path, file) in tree.below("vm-tests") {
+        let text = String::from_utf8_lossy(&file.content);
+        for line in text.lines() {
+            assert!(!line.contains(" from = ["), "{path}: {line}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! as the server that holds the floating address just then.
 
 use super::Name;
+use crate::spec::Floating;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 pub enum Part {
     /// It holds this floating address.
     HolderOf(Name),
-    /// It may hold this floating address, and does not.
+    /// It takes this floating address over, when its holder fails.
     StandbyOf(Name),
 }
 
@@ -20,6 +21,17 @@ impl Part {
     pub fn floating(&self) -> &Name {
         match self {
             Part::HolderOf(floating) | Part::StandbyOf(floating) => floating,
+        }
+    }
+
+    /// The machine that plays it while `holder` has the address; none, if nobody could
+    /// take it over. Holders are listed in the order of keepalived's priorities.
+    pub fn machine<'a>(&self, floating: &'a Floating, holder: &'a str) -> Option<&'a str> {
+        match self {
+            Part::HolderOf(_) => Some(holder),
+            Part::StandbyOf(_) => {
+                floating.holders.iter().map(String::as_str).find(|one| *one != holder)
+            }
         }
     }
 }
@@ -32,5 +44,30 @@ impl Cast {
     /// The machine that a name means: a part's, else the machine of that name.
     pub fn machine<'a>(&'a self, name: &'a str) -> &'a str {
         self.0.get(name).map_or(name, String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Spec, Tree};
+    use toml::Spanned;
+
+    #[test]
+    fn the_standby_is_the_next_that_does_not_hold_it() {
+        let mut spec = Spec::load(Tree::embedded()).unwrap();
+        let arch4 = spec.architectures.get_mut("arch4").unwrap();
+        let web = arch4.floating.get_mut("web").unwrap();
+        let name = || Spanned::new(0..0, "web".to_owned());
+        let (holder, standby) = (Part::HolderOf(name()), Part::StandbyOf(name()));
+        assert_eq!(standby.machine(web, "web1"), Some("web2"));
+        assert_eq!(standby.machine(web, "web2"), Some("web1"));
+        web.holders.push("web3".to_owned());
+        assert_eq!(standby.machine(web, "web1"), Some("web2"));
+        assert_eq!(standby.machine(web, "web2"), Some("web1"));
+        assert_eq!(standby.machine(web, "web3"), Some("web1"));
+        assert_eq!(holder.machine(web, "web3"), Some("web3"));
+        web.holders.truncate(1);
+        assert_eq!(standby.machine(web, "web1"), None);
     }
 }

@@ -57,10 +57,10 @@ impl Checker<'_> {
             return Err(self.sources.error(name.span(), message).hint(hint));
         }
         let floating = self.floating(part.floating())?;
-        if matches!(part, Part::StandbyOf(_)) && floating.holders.len() != 2 {
-            let (count, of) = (floating.holders.len(), &floating.name);
-            let message = format!("`{of}` has {count} holders, so nobody is its one standby");
-            return Err(self.sources.error(part.floating().span(), message));
+        if let (Part::StandbyOf(_), [only]) = (part, floating.holders.as_slice()) {
+            let message = format!("only {only} may hold `{}`: it has no standby", floating.name);
+            let hint = "a standby is a second of the address's `holders`";
+            return Err(self.sources.error(part.floating().span(), message).hint(hint));
         }
         Ok(())
     }

@@ -99,8 +99,9 @@ impl Checker<'_> {
                 if let Some(network) = &answers.seen_from {
                     self.network(network)?;
                 }
-                let servers = answers.from.iter().chain(&answers.from_each);
-                servers.into_iter().try_for_each(|server| self.machine(server))
+                let servers = answers.from.iter().chain(&answers.not_from);
+                let mut servers = servers.chain(&answers.from_each);
+                servers.try_for_each(|server| self.machine(server))
             }
             Expectation::Load(load) => self.load_saw(load, one.span()),
             Expectation::Unit(unit) => self.machine(&unit.on),

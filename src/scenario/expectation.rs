@@ -92,6 +92,9 @@ pub struct Answers {
     /// Every answer is one of these servers'.
     #[serde(default)]
     pub from: Vec<Name>,
+    /// No answer is one of these servers'.
+    #[serde(default)]
+    pub not_from: Vec<Name>,
     /// Each of these servers answers, sooner or later.
     #[serde(default)]
     pub from_each: Vec<Name>,

@@ -165,6 +165,9 @@ fn answers(f: &mut fmt::Formatter<'_>, answers: &Answers) -> fmt::Result {
     if !answers.from.is_empty() {
         write!(f, ", only from {}", list(&answers.from))?;
     }
+    if !answers.not_from.is_empty() {
+        write!(f, ", never from {}", list(&answers.not_from))?;
+    }
     if !answers.from_each.is_empty() {
         write!(f, ", from each of {}", list(&answers.from_each))?;
     }

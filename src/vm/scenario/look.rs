@@ -35,7 +35,8 @@ impl Look {
 const QUESTION: Duration = Duration::from_secs(5);
 /// Native time for an answer to a request of an expectation.
 const ANSWER: Duration = Duration::from_secs(2);
-/// "Only from these": so many answers in a row, as balancers take turns.
+/// "Only from these", "never from these": so many answers in a row at least, as balancers
+/// take turns.
 const ROW: usize = 4;
 
 /// Looks, for one scenario.
@@ -99,7 +100,8 @@ impl Looker<'_, '_> {
         let (network, addresses) =
             of_host(self.stage.architecture, self.cast, &url.host, answers.over)?;
         let network = answers.seen_from.as_ref().map_or(network, |from| from.get_ref().clone());
-        let rounds = if answers.from.is_empty() { 1 } else { ROW };
+        let is_any = answers.from.is_empty() && answers.not_from.is_empty();
+        let rounds = if is_any { 1 } else { ROW.max(self.stage.architecture.servers.len()) };
         for _ in 0..rounds {
             for (_, address) in &addresses {
                 if let Some(seen) = self.answer(answers, &network, *address)? {
@@ -136,8 +138,7 @@ impl Looker<'_, '_> {
             let line = first_line(&text);
             return Ok(Some(format!("{url}: {status} without {words:?}: {line}")));
         }
-        let is_of = |name: &Name| self.cast.machine(name.get_ref()) == server;
-        if !answers.from.is_empty() && !answers.from.iter().any(is_of) {
+        if !is_whose(answers, self.cast, &server) {
             return Ok(Some(format!("{url}: an answer from {server}")));
         }
         self.met.insert(server);
@@ -209,8 +210,44 @@ impl Looker<'_, '_> {
     }
 }
 
+/// Whether an answer may be this server's. One that does not say whose it is may be
+/// anyone's.
+fn is_whose(answers: &Answers, cast: &Cast, server: &str) -> bool {
+    let names = |list: &[Name]| list.iter().any(|name| cast.machine(name.get_ref()) == server);
+    let is_wanted = answers.from.is_empty() || names(&answers.from);
+    let is_barred = server.is_empty() || names(&answers.not_from);
+    is_wanted && (answers.not_from.is_empty() || !is_barred)
+}
+
 /// The first line that says something, cut.
 fn first_line(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("(empty)");
     line.chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn whose_answer_it_may_be() {
+        let read = |more: &str| -> Answers {
+            toml::from_str(&format!("url = \"http://web/\"\n{more}")).unwrap()
+        };
+        let parts = [("active", "web1"), ("standby", "web2")];
+        let parts = parts.map(|(part, machine)| (part.to_owned(), machine.to_owned()));
+        let cast = Cast(BTreeMap::from(parts));
+        let whose = |more: &str| {
+            let answers = read(more);
+            ["web1", "web2", "web3", ""].map(|server| is_whose(&answers, &cast, server))
+        };
+        assert_eq!(whose(""), [true, true, true, true]);
+        assert_eq!(whose("from = [\"standby\"]"), [false, true, false, false]);
+        assert_eq!(whose("not-from = [\"active\"]"), [false, true, true, false]);
+        assert_eq!(
+            whose("from = [\"active\", \"web3\"]\nnot-from = [\"active\"]"),
+            [false, false, true, false]
+        );
+    }
 }

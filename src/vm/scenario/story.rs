@@ -11,7 +11,7 @@ use super::stage::Stage;
 use crate::error::{Error, Kind, Result};
 use crate::exec;
 use crate::progress;
-use crate::scenario::{Act, Action, Cast, Expect, Part, Scenario, Step};
+use crate::scenario::{Act, Action, Cast, Expect, Scenario, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -37,13 +37,9 @@ impl Story<'_, '_> {
         for (name, part) in &self.scenario.cast {
             let floating = part.floating().get_ref();
             let holder = self.stage.holder_of(floating)?;
-            let holders = &self.stage.architecture.floating[floating].holders;
-            let standby = holders.iter().find(|name| **name != holder);
-            let machine = match part {
-                Part::HolderOf(_) => holder.clone(),
-                Part::StandbyOf(_) => standby.cloned().unwrap_or_default(),
-            };
-            cast.insert(name.clone(), machine);
+            let floating = &self.stage.architecture.floating[floating];
+            let machine = part.machine(floating, &holder).unwrap_or_default();
+            cast.insert(name.clone(), machine.to_owned());
         }
         self.cast = Cast(cast);
         Ok(())
