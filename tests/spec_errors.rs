@@ -256,7 +256,10 @@ hint: did you mean `web`?"
 #[test]
 fn partitions_larger_than_the_disk() {
     let said = image_error("smallest = \"4G\"", "smallest = \"2G\"");
-    assert!(said.starts_with("error: the partitions need 3476M, the disk has 2G\n"), "{said}");
+    assert!(
+        said.starts_with("error: the partitions of arch1-web1 need 3476M, the disk has 2G\n"),
+        "{said}"
+    );
     assert!(said.contains("--> images/arch1.toml:22:1"), "{said}");
 }
 

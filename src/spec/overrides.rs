@@ -58,9 +58,8 @@ fn everywhere(site: &RawSite, architecture: &mut RawArchitecture) {
     if let Some(timers) = site.timers {
         architecture.timers = laid_over(architecture.timers, timers);
     }
-    if let Some(disk) = site.disk {
-        let span = architecture.disk.span();
-        architecture.disk = Spanned::new(span, disk_over(*architecture.disk.get_ref(), disk));
+    if let Some(disk) = &site.disk {
+        sizes(disk, architecture);
     }
     let Some(admin) = &site.admin else { return };
     if let Some(user) = &admin.user {
@@ -81,6 +80,16 @@ fn laid_over(below: RawTimers, above: RawTimers) -> RawTimers {
         check_fall: above.check_fall.or(below.check_fall),
         check_rise: above.check_rise.or(below.check_rise),
         connect_ms: above.connect_ms.or(below.connect_ms),
+    }
+}
+
+/// Sizes for all servers. Those that have some of their own have these as well: an error
+/// about what no longer fits is one of the site's.
+fn sizes(disk: &Spanned<RawDiskChange>, architecture: &mut RawArchitecture) {
+    let whole = disk_over(*architecture.disk.get_ref(), *disk.get_ref());
+    architecture.disk = Spanned::new(disk.span(), whole);
+    for own in architecture.servers.values_mut().filter_map(|server| server.disk.as_mut()) {
+        *own = Spanned::new(disk.span(), *own.get_ref());
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct RawSite {
     /// Instead of the architecture's, key by key.
     pub timers: Option<RawTimers>,
     /// `[disk]`: instead of the architecture's, key by key.
-    pub disk: Option<RawDiskChange>,
+    pub disk: Option<Spanned<RawDiskChange>>,
     /// `[database]`: the volume for data, on every server that has one.
     pub database: Option<RawDatabase>,
     /// `[roles.<name>]`.

@@ -31,6 +31,8 @@ pub(crate) fn server(
     let attached: Vec<&String> = addresses.keys().collect();
     let roles = roles(raw, &attached, name.get_ref(), around)?;
     let data = raw.data.as_ref().map(|data| data_volume(data, around)).transpose()?;
+    let disk = sizes(raw, whole);
+    fits((architecture, name.get_ref()), (disk, data.as_ref()), (raw, whole), around)?;
     Ok(Server {
         name: name.get_ref().clone(),
         image_id: format!("{architecture}-{}", name.get_ref()),
@@ -39,7 +41,7 @@ pub(crate) fn server(
         packages: raw.packages.iter().map(|one| one.get_ref().clone()).collect(),
         ssh: ssh(raw, whole, networks, &attached, around)?,
         server_id: server_id(name, raw, whole, around)?,
-        disk: disk(raw, whole, data.as_ref(), around)?,
+        disk,
         data,
         addresses,
     })
@@ -122,31 +124,44 @@ fn server_id(
     }
 }
 
-fn disk(
-    raw: &RawServer,
-    whole: &RawArchitecture,
-    data: Option<&Data>,
-    around: &Surroundings<'_>,
-) -> Result<Disk> {
+/// The architecture's sizes, and the server's own instead.
+fn sizes(raw: &RawServer, whole: &RawArchitecture) -> Disk {
     let own = raw.disk.as_ref().map(Spanned::get_ref);
     let base: &RawDisk = whole.disk.get_ref();
-    let disk = Disk {
+    Disk {
         esp: own.and_then(|own| own.esp).unwrap_or(base.esp),
         packages: own.and_then(|own| own.packages).unwrap_or(base.packages),
         configuration: own.and_then(|own| own.configuration).unwrap_or(base.configuration),
         seed: own.and_then(|own| own.seed).unwrap_or(base.seed),
         state: own.and_then(|own| own.state).unwrap_or(base.state),
         smallest: own.and_then(|own| own.smallest).unwrap_or(base.smallest),
-    };
+    }
+}
+
+/// That a server's partitions fit on its disk.
+fn fits(
+    (architecture, server): (&str, &str),
+    (disk, data): (Disk, Option<&Data>),
+    (raw, whole): (&RawServer, &RawArchitecture),
+    around: &Surroundings<'_>,
+) -> Result<()> {
     if disk.needed(data) <= disk.smallest.bytes() {
-        return Ok(disk);
+        return Ok(());
     }
     let span = raw.disk.as_ref().map_or(whole.disk.span(), Spanned::span);
     let needed = Size(disk.needed(data).next_multiple_of(Size::MIB));
-    let message = format!("the partitions need {needed}, the disk has {}", disk.smallest);
-    Err(around.sources.error(span, message).hint(
-        "make `smallest` larger; both slots count, so packages and configuration count twice",
-    ))
+    let has = disk.smallest;
+    let message =
+        format!("the partitions of {architecture}-{server} need {needed}, the disk has {has}");
+    let is_own = raw.disk.as_ref().is_some_and(|own| own.get_ref().smallest.is_some());
+    let table = if is_own {
+        format!("[architectures.{architecture}.servers.{server}.disk]")
+    } else {
+        "[disk]".to_owned()
+    };
+    Err(around.sources.error(span, message).hint(format!(
+        "make `smallest` larger (in site.toml: under `{table}`); both slots count, so packages and configuration count twice"
+    )))
 }
 
 fn data_volume(raw: &Spanned<RawData>, around: &Surroundings<'_>) -> Result<Data> {

@@ -285,6 +285,40 @@ hint: it is 16M at least, and 65536G at most"
     load("[database]\nsize = \"256M\"\n[disk]\nseed = \"16M\"\nsmallest = \"65536G\"\n");
 }
 
+/// The place is the line that its author can change, not one of the built-in files.
+#[test]
+fn a_disk_that_is_too_small_for_its_partitions() {
+    assert_eq!(
+        error("# sizes\n[disk]\npackages = \"2G\"\n"),
+        "error: the partitions of arch1-database1 need 6548M, the disk has 6G
+ --> site.toml:2:1
+  |
+2 | [disk]
+  | ^^^^^^
+hint: make `smallest` larger (in site.toml: under `[architectures.arch1.servers.database1.disk]`); both slots count, so packages and configuration count twice"
+    );
+    assert_eq!(
+        error("[disk]\nsmallest = \"3G\"\n"),
+        "error: the partitions of arch1-web1 need 3476M, the disk has 3G
+ --> site.toml:1:1
+  |
+1 | [disk]
+  | ^^^^^^
+hint: make `smallest` larger (in site.toml: under `[disk]`); both slots count, so packages and configuration count twice"
+    );
+    let own = "[disk]\nstate = \"1G\"\n[architectures.arch4.servers.web2.disk]\nstate = \"3G\"\n";
+    assert_eq!(
+        error(own),
+        "error: the partitions of arch4-web2 need 5524M, the disk has 4G
+ --> site.toml:3:1
+  |
+3 | [architectures.arch4.servers.web2.disk]
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+hint: make `smallest` larger (in site.toml: under `[disk]`); both slots count, so packages and configuration count twice"
+    );
+    load("[disk]\npackages = \"1200M\"\n");
+}
+
 #[test]
 fn servers_that_cannot_be_asked() {
     assert_eq!(
