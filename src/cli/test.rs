@@ -8,8 +8,8 @@ use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
 use crate::progress;
 use crate::sandbox;
-use crate::scenario::{Scenario, Url};
-use crate::spec::{Architecture, Bind, Purpose, Server, Spec};
+use crate::scenario::{Host, Scenario, Scheme, Url};
+use crate::spec::{Architecture, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
 use crate::vm::scenario::{Programme, Props, Stage, leased};
 use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
@@ -82,26 +82,14 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 /// The machines, a prompt, and a way in for the browser where there is a website.
 fn interactive(spec: &Spec, architecture: &Architecture, props: Props) -> Result<()> {
     let mut stage = Stage::set_up(spec, architecture, props)?;
-    match website(spec, architecture) {
-        Some(url) => stage.with_forward(&url, Stage::converse)?,
+    match Host::website(architecture) {
+        Some(host) => {
+            let url = Url { scheme: Scheme::Http, host, port: 80, path: "/".to_owned() };
+            stage.with_forward(&url, Stage::converse)?;
+        }
         None => stage.converse()?,
     }
     stage.strike()
-}
-
-/// Where the website is: at a floating address, else at the server that offers it.
-fn website(spec: &Spec, architecture: &Architecture) -> Option<Url> {
-    let floating = architecture.floating_for(Purpose::Web).next();
-    let of_floating = floating.map(|floating| format!("http://{}/", floating.name));
-    let offers = |server: &&Server| {
-        let mut ports = spec.roles_of(server).flat_map(|role| &role.ports);
-        let on_public = Bind::Network("public".to_owned());
-        ports.any(|port| port.number == 80 && port.bind == on_public && port.applies(architecture))
-    };
-    let own = || architecture.servers.values().find(offers);
-    let text =
-        of_floating.or_else(|| own().map(|server| format!("http://{}.public/", server.name)));
-    text.and_then(|text| text.parse().ok())
 }
 
 fn scenarios(

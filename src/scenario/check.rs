@@ -118,6 +118,7 @@ impl Checker<'_> {
     pub(super) fn host(&self, span: Range<usize>, host: &Host) -> Result<()> {
         match host {
             Host::Address(_) => Ok(()),
+            Host::Website if Host::website(self.architecture).is_some() => Ok(()),
             Host::Floating(name) if self.architecture.floating.contains_key(name) => Ok(()),
             Host::Server { name, network } if self.is_machine(name) => {
                 if self.architecture.networks.contains_key(network) {
@@ -125,7 +126,7 @@ impl Checker<'_> {
                 }
                 self.no_host(span, host)
             }
-            Host::Floating(_) | Host::Server { .. } => self.no_host(span, host),
+            Host::Website | Host::Floating(_) | Host::Server { .. } => self.no_host(span, host),
         }
     }
 

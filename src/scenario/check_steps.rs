@@ -4,6 +4,7 @@ use super::Name;
 use super::action::Action;
 use super::check::Checker;
 use super::expectation::{Expectation, Holding, LoadSaw, Reach};
+use super::url::Scheme;
 use crate::error::Result;
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -98,6 +99,12 @@ impl Checker<'_> {
                 self.host(answers.url.span(), &answers.url.get_ref().host)?;
                 if let Some(network) = &answers.seen_from {
                     self.network(network)?;
+                }
+                let is_open = answers.url.get_ref().scheme == Scheme::Http;
+                if let Some(name) = answers.certificate.as_ref().filter(|_| is_open) {
+                    let message = "nobody shows a certificate over http";
+                    let hint = "write the URL with https://, or take `certificate` out";
+                    return Err(self.sources.error(name.span(), message).hint(hint));
                 }
                 let servers = answers.from.iter().chain(&answers.not_from);
                 let mut servers = servers.chain(&answers.from_each);

@@ -98,6 +98,9 @@ pub struct Answers {
     /// Each of these servers answers, sooner or later.
     #[serde(default)]
     pub from_each: Vec<Name>,
+    /// The server shows this certificate: that of a credential of its, such as
+    /// `site.certificate`.
+    pub certificate: Option<Name>,
     /// Time to come true.
     pub within: Option<Seconds>,
     /// Time to remain so.

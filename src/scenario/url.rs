@@ -1,7 +1,9 @@
 //! URLs of scenarios: `http://web/` means the floating address `web`,
-//! `http://web1.private/` a server's own address. Which of its IP versions is asked is
+//! `http://web1.private/` a server's own address, `http://website/` wherever the website is
+//! in this architecture. Which of its IP versions is asked is
 //! said elsewhere.
 
+use crate::spec::{Architecture, Purpose};
 use serde::Deserialize;
 use std::fmt;
 use std::net::IpAddr;
@@ -39,6 +41,8 @@ impl fmt::Display for Scheme {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Host {
+    /// `website`: see [`Host::website`].
+    Website,
     /// `web`: a floating address.
     Floating(String),
     /// `web1.public`: a server, or a part of the cast, on a network.
@@ -52,10 +56,32 @@ pub enum Host {
     Address(IpAddr),
 }
 
+/// What the website's host is called.
+const WEBSITE: &str = "website";
+/// The network on which visitors are.
+const PUBLIC: &str = "public";
+
+impl Host {
+    /// Where the website of an architecture is: at the floating address that is for it, else
+    /// at the one server on the public network. None where that is nowhere or unclear.
+    pub fn website(of: &Architecture) -> Option<Host> {
+        if let Some(floating) = of.floating_for(Purpose::Web).next() {
+            return Some(Host::Floating(floating.name.clone()));
+        }
+        let mut public = of.servers.values().filter(|one| one.addresses.contains_key(PUBLIC));
+        let (first, second) = (public.next()?, public.next());
+        let (name, network) = (first.name.clone(), PUBLIC.to_owned());
+        second.is_none().then_some(Host::Server { name, network })
+    }
+}
+
 impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Host, String> {
+        if text == WEBSITE {
+            return Ok(Host::Website);
+        }
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse() {
             return Ok(Host::Address(address));
@@ -86,6 +112,7 @@ impl TryFrom<String> for Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Host::Website => f.write_str(WEBSITE),
             Host::Floating(name) => f.write_str(name),
             Host::Server { name, network } => write!(f, "{name}.{network}"),
             Host::Address(IpAddr::V4(address)) => write!(f, "{address}"),

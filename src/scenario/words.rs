@@ -162,6 +162,9 @@ fn answers(f: &mut fmt::Formatter<'_>, answers: &Answers) -> fmt::Result {
     if let Some(words) = &answers.body {
         write!(f, " with {words:?}")?;
     }
+    if let Some(name) = &answers.certificate {
+        write!(f, ", with the certificate of {}", name.get_ref())?;
+    }
     if !answers.from.is_empty() {
         write!(f, ", only from {}", list(&answers.from))?;
     }

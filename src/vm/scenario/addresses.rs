@@ -14,6 +14,10 @@ pub(super) fn of_host(
 ) -> Result<(String, Vec<(Family, IpAddr)>)> {
     let lost = || Error::input(format!("nothing is called `{host}`"));
     match host {
+        Host::Website => {
+            let website = Host::website(architecture).ok_or_else(lost)?;
+            of_host(architecture, cast, &website, families)
+        }
         Host::Floating(name) => {
             let floating = architecture.floating.get(name).ok_or_else(lost)?;
             Ok((floating.network.clone(), of_versions(&floating.addresses, families)))

@@ -1,7 +1,10 @@
 //! What each machine of a test is given at boot: the secrets that a seed would hold,
 //! made fresh by the code that makes real ones, and the factor of its timers.
 
-use crate::error::Result;
+use crate::base64;
+use crate::error::{Error, Result};
+use crate::fs::Sha256Digest;
+use crate::names;
 use crate::seed::{self, Maker, Secrets, Shown};
 use crate::spec::{Architecture, Server, Spec};
 use crate::vm::MachineConfig;
@@ -22,6 +25,20 @@ impl Credentials {
         Ok(Credentials { secrets, shown })
     }
 
+    /// Of all certificates that machines have under this name, the digests of their DER
+    /// bytes, as users see them.
+    pub(super) fn certificates(&self, name: &str) -> Result<Vec<Sha256Digest>> {
+        let all = || self.secrets.servers.values().chain([&self.secrets.architecture]);
+        let found: Vec<_> = all().filter_map(|own| digest(own.get(name)?)).collect();
+        if found.is_empty() {
+            let with = |own: &&String| digest(own).is_some();
+            let known = all().flatten().filter(|(_, value)| with(value)).map(|(name, _)| &**name);
+            return Err(Error::input(format!("no machine has a certificate `{name}`"))
+                .hint(names::suggest(name, known.collect::<Vec<_>>())));
+        }
+        Ok(found)
+    }
+
     /// A machine that has those of its server in SMBIOS.
     pub(super) fn give(
         &self,
@@ -37,5 +54,25 @@ impl Credentials {
         let config = all.into_iter().fold(config, with);
         // As imagebuild-timers.service reads it: one whole number.
         config.credential("timers.factor", factor.to_string())
+    }
+}
+
+/// Of the first certificate of a PEM text (RFC 7468), the digest of its DER bytes.
+fn digest(pem: &str) -> Option<Sha256Digest> {
+    let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
+    let body: String = body.split_whitespace().collect();
+    base64::decode(&body).map(Sha256Digest::of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_known_by_its_bytes() {
+        let pem = "-----BEGIN CERTIFICATE-----\naGVs\nbG8=\n-----END CERTIFICATE-----\n";
+        assert_eq!(digest(pem), Some(Sha256Digest::of("hello")));
+        assert_eq!(digest("-----BEGIN PRIVATE KEY-----\naGVs\n"), None);
     }
 }

@@ -138,6 +138,12 @@ impl Looker<'_, '_> {
             let line = first_line(&text);
             return Ok(Some(format!("{url}: {status} without {words:?}: {line}")));
         }
+        if let Some(name) = &answers.certificate {
+            let own = self.stage.credentials.certificates(name.get_ref())?;
+            if !answer.certificate.is_some_and(|shown| own.contains(&shown)) {
+                return Ok(Some(format!("{url}: another certificate than {}", name.get_ref())));
+            }
+        }
         if !is_whose(answers, self.cast, &server) {
             return Ok(Some(format!("{url}: an answer from {server}")));
         }

@@ -45,7 +45,7 @@ pub struct Stage<'a> {
     pub(super) spec: &'a Spec,
     pub(super) architecture: &'a Architecture,
     pub(super) props: Props,
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     /// What timers and bounds are multiplied by.
     pub(super) factor: u32,
     /// Those that are on, and those whose power was cut.

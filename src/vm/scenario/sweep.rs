@@ -62,7 +62,11 @@ pub(super) fn journals(stage: &mut Stage<'_>, seconds: f64) -> BTreeMap<String, 
 
 /// Whether every machine is up and well.
 pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
-    let mut ill = Vec::new();
+    let off = stage.machines.iter().filter(|(_, machine)| !machine.is_on());
+    let mut ill: Vec<String> = off.map(|(name, _)| format!("{name}: it is off")).collect();
+    if !ill.is_empty() {
+        return Ok(Look::Not(ill.join("\n")));
+    }
     for (name, said) in ask_all(stage, ILL, HEALTH) {
         let said = said?;
         if !said.is_empty() {
