@@ -203,41 +203,244 @@ fn init_shows_every_key() {
     }
 }
 
-const BAD: [&str; 23] = [
+/// What both refuse.
+const BAD: &[&str] = &[
     "name = 'The \"best\" site'",
+    "name = \"rings a \\u0007\"",
     "nmae = \"x\"",
     "name = 1",
     "domains = \"example.org\"",
     "domains = [\"https://example.org\"]",
+    "domains = [\"localhost\"]",
+    "domains = [\"Example.org\"]",
+    "domains = [\"a..example\"]",
+    "domains = [\"-a.example\"]",
+    "domains = [\"example.org.\"]",
+    "domains = [\"172.16.0.10\"]",
+    "domains = [\"shop.123\"]",
+    "domains = [\"a.example\", \"a.example\"]",
     "version = \"v 1\"",
+    "version = \"1.0+build\"",
     "content = \"\"",
-    "web-root = \"../public\"",
+    "content = \".\"",
+    "content = \"../..\"",
+    "content = \"/\"",
+    "content = \"website\"\nweb-root = \"../public\"",
+    "content = \"website\"\nweb-root = \"public//a\"",
+    "web-root = \"public\"",
     "mirror = \"ftp://example.org/debian\"",
     "packages = [\"Htop\"]",
     "debs = [\"/srv/debs\"]",
+    "debs = [\"./debs\"]",
+    "debs = [\"debs/../debs\"]",
     "dns = [\"resolver\"]",
-    "[admin]\nkeys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]",
+    "dns = [\"0.0.0.0\"]",
+    "dns = [\"127.0.0.53\"]",
+    "dns = [\"224.0.0.251\"]",
+    "dns = [\"255.255.255.255\"]",
+    "dns = [\"::\"]",
+    "dns = [\"0:0:0:0:0:0:0:1\"]",
+    "dns = [\"ff02::fb\"]",
+    "ntp = [\"\"]",
+    "ntp = [\"a.example b.example\"]",
+    "ntp = [\"time_1.example\"]",
+    "ntp = [\"10.0.0\"]",
+    "ntp = [\"10.0.0.256\"]",
+    "ntp = [\"127.0.0.1\"]",
+    "[admin]\nuser = \"Rose\"",
+    "[admin]\nuser = \"2rose\"",
+    "[admin]\nuser = \"rose@desk\"",
+    "[admin]\nuser = \"_apt\"",
+    "[admin]\nuser = \"systemd-oom\"",
+    "[admin]\nssh = [\"Private\"]",
+    "[admin]\nfrom = [\"10.0.0.0\"]",
+    "[admin]\nfrom = [\"10.0.0.0/33\"]",
+    "[admin]\nfrom = [\"10.0.0.0/08\"]",
+    "[admin]\nfrom = [\"256.0.0.0/8\"]",
+    "[admin]\nfrom = [\"2001:db8::/129\"]",
+    "[admin]\nfrom = [\"2001:db8:::/64\"]",
+    "[admin]\nfrom = [\"office\"]",
     "[timers]\ncheck-ms = \"500ms\"",
     "[timers]\ncheck-ms = -1",
     "[disk]\nstate = \"1T\"",
+    "[disk]\nstate = \"01G\"",
+    "[disk]\nstate = \"1g\"",
     "[database]\ndisk = \"sdb\"",
+    "[database]\ndisk = \"/dev/\"",
+    "[database]\ndisk = \"/dev/../sdb\"",
+    "[database]\ndisk = \"/dev/mapper/data\"",
+    "[database]\ndisk = \"/dev/disk/by-id/..\"",
     "[roles.web]\nports = [80]",
     "[sources.shop]\nurl = \"https://x.example\"\nsuite = \"trixie\"",
+    "[sources.Shop]\nurl = \"https://x.example\"\nsuite = \"trixie\"\nkey = \"keys/shop.asc\"",
+    "[sources.debian]\nurl = \"https://x.example\"\nsuite = \"trixie\"\nkey = \"keys/shop.asc\"",
+    "[sources.shop]\nurl = \"x.example\"\nsuite = \"trixie\"\nkey = \"keys/shop.asc\"",
+    "[sources.shop]\nurl = \"https://x.example\"\nsuite = \"../a\"\nkey = \"keys/shop.asc\"",
+    "[sources.shop]\nurl = \"https://x.example\"\nsuite = \"a\"\ncomponents = [\"a b\"]\nkey = \"keys/shop.asc\"",
+    "[sources.shop]\nurl = \"https://x.example\"\nsuite = \"trixie\"\nkey = \"\"",
     "[architectures.arch4.networks.public]\nv4 = \"172.16.0.0\"",
+    "[architectures.arch4.networks.public]\nv4 = \"172.16.0.0/33\"",
+    "[architectures.arch4.networks.public]\nv4 = \"2001:db8::/64\"",
     "[architectures.arch4.networks.public]\nv6 = \"off\"",
+    "[architectures.arch4.networks.public]\nv6 = \"2001:db8::\"",
+    "[architectures.arch4.networks.public]\nv6 = \"172.16.0.0/16\"",
+    "[architectures.arch4.networks.public]\ngateway-v4 = \"172.16.0.300\"",
+    "[architectures.arch4.networks.public]\ngateway-v6 = \"172.16.0.1\"",
+    "[architectures.arch1.networks.public]\ndhcp = true\ngateway-v4 = \"172.16.0.1\"",
     "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.256\"",
+    "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.011\"",
+    "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:db8::12345\"",
     "[architectures.arch4.servers.web3]\nroles = [\"web\"]",
+    "[architectures.arch4.servers.web3]\nlike = \"Web2\"",
+    "[architectures.arch4.servers.web1]\nadd-roles = [\"Cache\"]",
+    "[architectures.arch4.servers.web1]\nssh = [\"Private\"]",
 ];
 
 #[test]
 fn both_refuse_what_is_wrong() {
-    let validator = validator();
     for bad in BAD {
-        assert!(complaint(&validator, bad).is_some(), "the schema takes:\n{bad}");
-        let read = Spec::read(project(bad).path());
-        // That a package's name is none is said by the archive's index, when it is asked.
-        assert!(read.is_err() || bad.contains("packages"), "the program takes:\n{bad}");
-        assert!(!complaint(&validator, bad).unwrap().is_empty());
+        refused(bad);
+    }
+    refused(&format!("[admin]\nuser = \"{}\"", "r".repeat(33)));
+    refused(&format!("domains = [\"{}.example\"]", "a".repeat(64)));
+    refused(&format!("domains = [\"{}example\"]", "abcdefghi.".repeat(25)));
+    refused(&format!("ntp = [\"{}example\"]", "abcdefghi.".repeat(25)));
+}
+
+/// Both refuse it.
+fn refused(bad: &str) {
+    thread_local!(static VALIDATOR: Validator = validator());
+    let said = VALIDATOR.with(|validator| complaint(validator, bad));
+    assert!(said.is_some_and(|said| !said.is_empty()), "the schema takes:\n{bad}");
+    let read = Spec::read(project(bad).path());
+    // That a package's name is none is said by the archive's index, when it is asked.
+    assert!(read.is_err() || bad.starts_with("packages"), "the program takes:\n{bad}");
+}
+
+/// Both take it.
+fn taken(good: &str) {
+    thread_local!(static VALIDATOR: Validator = validator());
+    let said = VALIDATOR.with(|validator| complaint(validator, good));
+    assert_eq!(said, None, "the schema refuses:\n{good}");
+    read(good);
+}
+
+/// What is just right still, and looks as if it were not.
+const GOOD: &[&str] = &[
+    "name = \"Rose\u{2019}s \u{201c}best\u{201d} site\"",
+    "domains = [\"xn--bcher-kva.example\", \"3com.example\", \"a.b1\", \"0.a\"]",
+    "version = \"_1.-\"",
+    "content = \"./website\"",
+    "content = \"website\"\nweb-root = \"public\"",
+    "debs = [\"debs\"]",
+    "debs = [\"debs/\", \"debs/shop_1_all.deb\"]",
+    "dns = [\"9.9.9.9\", \"2620:fe::fe\", \"10.0.0.1\", \"::2\", \"fe80::1\"]",
+    "ntp = [\"Time.Example\", \"ntp\", \"3com.example\", \"192.0.2.1\", \"2001:db8::1\"]",
+    "[admin]\nuser = \"rose-2_b\"",
+    "[admin]\nfrom = [\"0.0.0.0/0\", \"::/0\", \"10.1.2.3/32\", \"2001:db8::1/128\", \"::ffff:10.0.0.0/104\"]",
+    "[disk]\nseed = \"16M\"\nsmallest = \"67108864M\"",
+    "[disk]\nsmallest = \"65536G\"",
+    "[database]\nsize = \"256M\"\ndisk = \"/dev/disk/by-id/scsi-0HC_Volume_1\"",
+    "[database]\nsize = \"1G\"\ndisk = \"/dev/nvme1n1\"",
+    "[sources.shop-2]\nurl = \"file:///srv\"\nsuite = \"a/b.c\"\ncomponents = [\"x/y\"]\nkey = \"keys/shop.asc\"",
+    "[architectures.arch4.networks.private]\nv6 = \"none\"\nmtu = 1280",
+    "[architectures.arch4.networks.private]\nmtu = 9216",
+    "[architectures.arch4.networks.public]\ngateway-v4 = \"172.16.0.1\"\ngateway-v6 = \"fe80::1\"",
+    "[architectures.arch1.networks.public]\ndhcp = true\ngateway-v6 = \"fe80::1\"",
+    "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:DB8:0:0:0:0:ffff:13\"",
+    "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:db8::255.255.0.19\"",
+];
+
+#[test]
+fn both_take_what_is_right() {
+    for good in GOOD {
+        taken(good);
+    }
+    taken(&format!("[admin]\nuser = \"{}\"", "r".repeat(32)));
+    taken(&format!("domains = [\"{}.example\"]", "a".repeat(63)));
+}
+
+/// Numbers and sizes that have a first and a last.
+#[test]
+fn both_know_the_same_bounds() {
+    let bounds = [
+        ("[timers]\nvrrp-advert-ms", 10, 40_950),
+        ("[timers]\ncheck-ms", 1, 3_600_000),
+        ("[timers]\ncheck-fall", 1, 1000),
+        ("[timers]\ncheck-rise", 1, 1000),
+        ("[timers]\nconnect-ms", 1, 3_600_000),
+        ("[architectures.arch4.networks.public]\nmtu", 1280, 9216),
+    ];
+    for (key, least, most) in bounds {
+        for good in [least, most] {
+            taken(&format!("{key} = {good}"));
+        }
+        for bad in [least - 1, most + 1] {
+            refused(&format!("{key} = {bad}"));
+        }
+    }
+    for bad in ["0M", "1M", "15M", "0G", "65537G", "67108865M", "70000000M", "99999G", "100000G"] {
+        refused(&format!("[disk]\nsmallest = \"{bad}\""));
+        refused(&format!("[database]\nsize = \"{bad}\""));
+    }
+    for bad in ["16M", "99M", "100M", "199M", "249M", "255M"] {
+        refused(&format!("[database]\nsize = \"{bad}\""));
+    }
+    for good in ["4G", "9G", "10G", "9999G", "10000G", "59999G", "64999G", "65499G", "65529G"] {
+        taken(&format!("[architectures.arch4.servers.web1.disk]\nsmallest = \"{good}\""));
+    }
+    for good in ["4096M", "9999999M", "10000000M", "66999999M", "67099999M", "67108799M"] {
+        taken(&format!("[architectures.arch4.servers.web1.disk]\nsmallest = \"{good}\""));
+    }
+}
+
+/// One of each type that sshd takes.
+const KEYS: [&str; 7] = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAOwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7",
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+    "ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo=",
+    "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEc3NoOg==",
+];
+
+#[test]
+fn both_know_a_key_from_what_is_none() {
+    let admin = |key: &str| format!("[admin]\nkeys = ['''{key}''']");
+    for key in KEYS {
+        let (kind, body) = key.split_once(' ').unwrap();
+        for good in [key, &format!("{key} rose@desk, at home"), &format!(" {kind}  {body}\t\n")] {
+            taken(&admin(good));
+        }
+        // Cut off, changed, of no type, with options before, or with a line behind.
+        let cut = &key[..key.len() - 2];
+        for bad in [
+            cut,
+            &key.replacen("AAAA", "AAAB", 1),
+            &key.replacen("AAAA", "AA!A", 1),
+            body,
+            kind,
+            &format!("ssh-dss {body}"),
+            &format!("no-pty {key}"),
+            &format!("{key} rose\nssh-dss AAAA"),
+        ] {
+            refused(&admin(bad));
+        }
+    }
+    refused(&admin("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIIJxVQK1vQK8kq3p0yqW0l8T3v8hO5cQyYQv1Xr2mE9z"));
+    refused(&admin("-----BEGIN OPENSSH PRIVATE KEY-----"));
+}
+
+/// The names that are taken in Debian stand in the schema one by one.
+#[test]
+fn both_know_whose_name_it_is() {
+    let schema = schema();
+    let names = &schema["properties"]["admin"]["properties"]["user"]["not"]["enum"];
+    let names = names.as_array().unwrap();
+    assert_eq!(names.len(), 52);
+    for name in names {
+        refused(&format!("[admin]\nuser = {name}"));
     }
 }
 

@@ -58,6 +58,12 @@ fn mask(length: u8, bits: u32) -> u128 {
     u128::MAX.checked_shl(host_bits).unwrap_or(0)
 }
 
+/// A number as people write it: Rust would take `+8` and `08`.
+fn plain(number: &str) -> Option<&str> {
+    let is_plain = !number.starts_with(['+', '0']) || number == "0";
+    is_plain.then_some(number)
+}
+
 impl FromStr for Prefix {
     type Err = String;
 
@@ -65,7 +71,7 @@ impl FromStr for Prefix {
         let wrong = || format!("`{text}` is not a network such as 172.16.0.0/16 or 2001:db8::/64");
         let (address, length) = text.split_once('/').ok_or_else(wrong)?;
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let length: u8 = length.parse().map_err(|_| wrong())?;
+        let length = plain(length).and_then(|length| length.parse().ok()).ok_or_else(wrong)?;
         let (number, bits) = number(address);
         if u32::from(length) > bits {
             return Err(wrong());
@@ -123,7 +129,7 @@ impl TryFrom<String> for Size {
             Some(number) => (number, 20),
             None => (text.strip_suffix('G').ok_or_else(wrong)?, 30),
         };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let number: u64 = plain(number).and_then(|it| it.parse().ok()).ok_or_else(wrong)?;
         let size = number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).map(Size);
         let size = size.ok_or_else(wrong)?;
         if size > Size::MOST {
@@ -186,7 +192,9 @@ mod tests {
             "172.16.0.1/16".parse::<Prefix>().unwrap_err(),
             "`172.16.0.1/16` has bits set behind the prefix length 16"
         );
-        assert!("1.2.3.4/33".parse::<Prefix>().is_err());
+        for bad in ["1.2.3.4/33", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/", "10.0.0.0"] {
+            assert!(bad.parse::<Prefix>().is_err(), "{bad}");
+        }
     }
 
     #[test]
