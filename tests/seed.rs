@@ -43,6 +43,8 @@ fn secrets_are_made_once_and_reach_their_servers() {
     assert_eq!(first.code, 0, "{}", text(&first.stderr));
     let made = std::fs::read(&secrets).unwrap();
     assert_eq!((mode(&secrets), mode(secrets.parent().unwrap())), (0o600, 0o700));
+    let ignore = std::fs::read_to_string(folder.path().join("secrets/.gitignore")).unwrap();
+    assert_eq!(ignore.lines().last(), Some("*"));
 
     let of = |server: &str| {
         let path = folder.path().join(format!("out/arch4-{server}.seed"));

@@ -3,6 +3,7 @@
 //! The user may write values into it (a MAC address, a certificate of his own);
 //! what is there is never made again.
 
+use super::folder;
 use crate::error::{Error, Place, Result};
 use crate::fs;
 use crate::names;
@@ -70,16 +71,12 @@ impl Secrets {
         }
     }
 
-    /// Writes the file, readable by the user only.
+    /// Writes the file, readable by the user only, and makes its folder if it is missing.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            fs::create_dir_all(folder)?;
-            let mode = std::fs::Permissions::from_mode(0o700);
-            std::fs::set_permissions(folder, mode).map_err(|e| Error::io("protect", folder, &e))?;
-        }
+        folder::provide(path)?;
         let text = toml::to_string_pretty(self).map_err(|e| Error::build(e.to_string()))?;
         fs::write_secret(path, format!("{HEAD}{text}").as_bytes())
     }

@@ -4,6 +4,7 @@
 //! They never go near an image: images are uploaded to strangers' storage.
 
 mod file;
+mod folder;
 mod fresh;
 mod make;
 mod partition;
