@@ -178,27 +178,27 @@ impl<'a> Places<'a> {
             }
             let is_empty = self.rows[number].servers.is_empty();
             if !is_empty {
-                top += SPACE + RAIL * self.from_below(number).count();
+                top += SPACE + RAIL * self.held_below(number).count();
                 self.rows[number].top = top;
                 top += self.rows[number].height;
             }
             if !is_last {
                 let (networks, floating) = self.far(number);
                 let along = BAND * networks.len() + RAIL * floating.len();
-                top += SPACE + along + RAIL * self.from_above(number + 1).count();
+                top += SPACE + along + RAIL * self.held_above(number + 1).count();
             }
         }
         self.height = top + 20;
     }
 
     /// The floating addresses of a bar that are held in the row below it.
-    pub(super) fn from_below(&self, bar: usize) -> impl Iterator<Item = &'a Floating> {
+    pub(super) fn held_below(&self, bar: usize) -> impl Iterator<Item = &'a Floating> {
         let held = move |one: &&Floating| self.rows.get(bar).is_some_and(|row| row.holds(one));
         self.floating(bar).filter(held)
     }
 
     /// The floating addresses of a bar that are held in rows above it.
-    pub(super) fn from_above(&self, bar: usize) -> impl Iterator<Item = &'a Floating> {
+    pub(super) fn held_above(&self, bar: usize) -> impl Iterator<Item = &'a Floating> {
         let held = move |one: &&Floating| self.rows.iter().take(bar).any(|row| row.holds(one));
         self.floating(bar).filter(held)
     }

@@ -70,14 +70,14 @@ fn near(places: &Places<'_>, number: usize) -> String {
         let (top, edge) = (bar.top, row.bottom());
         // Beside the box, where no dashed line goes along.
         out += &links(row, bar.network, (edge, top), edge + 18);
-        let rails = places.from_above(number).enumerate();
+        let rails = places.held_above(number).enumerate();
         let rails = rails.map(|(rail, floating)| (floating, top - RAIL * (rail + 1)));
         out += &holders(bar, row, rails, (top, edge));
     }
     if let Some(row) = places.rows.get(number) {
         let (bottom, edge) = (bar.top + BAR, row.top);
         out += &links(row, bar.network, (bottom, edge), edge.saturating_sub(22));
-        let rails = places.from_below(number).enumerate();
+        let rails = places.held_below(number).enumerate();
         let rails = rails.map(|(rail, floating)| (floating, bottom + RAIL * (rail + 1)));
         out += &holders(bar, row, rails, (bottom, edge));
     }
@@ -148,7 +148,7 @@ fn far(places: &Places<'_>, number: usize) -> String {
         out += &far_links(row, network, (lane, top), (left, begin + BAND * (band + 1)));
     }
     let rails = begin + BAND * networks.len();
-    let before = places.from_above(number + 1).filter(|one| row.holds(one)).count();
+    let before = places.held_above(number + 1).filter(|one| row.holds(one)).count();
     for (rail, lane) in floating.iter().enumerate() {
         let Far::Floating(floating) = lane.far else { continue };
         let drops = drops(row, floating, before + rail);
@@ -189,7 +189,7 @@ fn far_holders(
     (drops, bottom, rail): (&[usize], usize, usize),
 ) -> String {
     let bar = &places.bars[lane.bar];
-    let number = places.from_above(lane.bar).position(|one| one.name == floating.name);
+    let number = places.held_above(lane.bar).position(|one| one.name == floating.name);
     let along = bar.top - RAIL * (number.unwrap_or(0) + 1);
     let (x, middle, top) = (lane.x, middle(bar, floating), bar.top);
     let path = |from: &usize| {
