@@ -13,6 +13,9 @@ pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod fs;
+#[cfg(test)]
+#[path = "../tests/fuzzer/mod.rs"]
+mod fuzzer;
 pub mod graph;
 pub mod image;
 pub mod lock;

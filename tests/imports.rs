@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may use. Those of one line use each other freely.
 const ORDER: [&[&str]; 14] = [
-    &["base64", "error", "names", "exec", "fs", "progress", "threads"],
+    &["base64", "error", "names", "exec", "fs", "fuzzer", "progress", "threads"],
     &["sandbox"],
     &["store"],
     &["spec"],

@@ -62,7 +62,10 @@ impl<R: Read> Members<R> {
         let Some(size) = size.filter(|_| text.ends_with("`\n")) else {
             return Err(bad("a header of ar is wrong"));
         };
-        let name = text.get(..16).unwrap_or("").trim_end();
+        let name = text.get(..16).unwrap_or("").trim_end_matches(' ');
+        if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(bad("a name in a header of ar is wrong"));
+        }
         let name = name.strip_suffix('/').unwrap_or(name).to_owned();
         self.left = size.saturating_add(size % 2);
         Ok(Some(Member { name, size }))
@@ -121,4 +124,21 @@ pub fn write(members: &[(&str, &[u8])]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_words() {
+        let container = |name: &str| {
+            let header = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, 0);
+            Members::new(&[&MAGIC[..], header.as_bytes()].concat()[..]).next_member()
+        };
+        assert_eq!(container("data.tar/").unwrap().unwrap().name, "data.tar");
+        for name in ["two words", "line\nend", "tab\t", "\0", "\u{e9}"] {
+            assert!(container(name).is_err(), "{name:?}");
+        }
+    }
 }

@@ -57,6 +57,7 @@ pub(super) fn frame(document: &[u8]) -> Result<Framed<'_>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     #[test]
@@ -89,5 +90,19 @@ mod tests {
             let text = format!("-----BEGIN PGP SIGNED MESSAGE-----\n{}", lines.join("\n"));
             drop(frame(text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_corpus_of_documents_changed_at_random() {
+        let tokens =
+            &["-----BEGIN PGP SIGNATURE-----\n", "-----BEGIN", "Hash: ", "- ", "\r\n", "\0"];
+        Fuzz::of("openpgp", tokens).rounds(100_000).run(|bytes| {
+            let Ok(framed) = frame(bytes) else { return };
+            // What is signed is in the document, and nothing else could be its signature.
+            let text = std::str::from_utf8(bytes).unwrap();
+            assert!(framed.lines.iter().all(|line| text.contains(line) && !line.contains('\n')));
+            assert!(framed.armor.matches("-----BEGIN").count() == 1);
+            assert!(text.trim_end().ends_with(framed.armor));
+        });
     }
 }

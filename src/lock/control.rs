@@ -8,6 +8,10 @@ use crate::error::{Error, Kind, Place, Result};
 use std::ops::Range;
 use std::path::Path;
 
+/// Each field is compared with all before it, which takes a day where there are a
+/// million. Those of Debian have some thirty.
+const MOST_FIELDS: usize = 1000;
+
 /// The paragraphs of `text`, in order.
 #[derive(Debug, Clone)]
 pub struct Paragraphs<'a> {
@@ -88,6 +92,10 @@ impl<'a> Paragraphs<'a> {
         known: &[(Range<usize>, Range<usize>)],
     ) -> Result<(Range<usize>, Range<usize>)> {
         let text = &self.text[line.clone()];
+        if known.len() == MOST_FIELDS {
+            let why = format!("a paragraph of more than {MOST_FIELDS} fields");
+            return Err(self.garbage(line, &why));
+        }
         let Some(colon) = text.find(':') else {
             return Err(self.garbage(line, "a line that is no `Field: value`"));
         };
@@ -200,6 +208,15 @@ mod tests {
             missing,
             "error: the field `Version` is missing\n --> Packages:2:1\n  |\n2 | A: b\n  | ^^^^"
         );
+    }
+
+    #[test]
+    fn a_paragraph_has_no_more_fields_than_can_be_compared() {
+        let fields = |count: usize| (0..count).map(|n| format!("F{n}: x\n")).collect::<String>();
+        assert_eq!(all(&fields(MOST_FIELDS)).unwrap().len(), 1);
+        let error = all(&fields(MOST_FIELDS + 1)).unwrap_err().to_string();
+        assert!(error.starts_with("error: a paragraph of more than 1000 fields\n"), "{error}");
+        assert!(error.contains("--> Packages:1001:1"), "{error}");
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! otherwise hide until an image boots.
 
 use super::ar::Members;
+use super::xz;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -143,7 +144,7 @@ fn visit_tar(
 fn decompress<'r>(reader: impl Read + 'r, suffix: &str, name: &str) -> Result<Box<dyn Read + 'r>> {
     Ok(match suffix {
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(reader)),
-        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(reader)),
+        ".xz" => Box::new(xz::decoder(reader).map_err(|e| unreadable(name, &e.into()))?),
         ".zst" => Box::new(zstd::Decoder::new(reader).map_err(|e| unreadable(name, &e))?),
         _ => Box::new(reader),
     })

@@ -34,6 +34,7 @@ pub mod unpack;
 pub mod update;
 pub mod version;
 mod why;
+pub(crate) mod xz;
 
 pub use archives::{Archives, Suite};
 pub use fetch::{Fetcher, Patience};

@@ -7,6 +7,7 @@
 use super::control::{Paragraph, Paragraphs};
 use super::depends::{self, Group};
 use super::version::Version;
+use super::xz;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
 use std::io::Read;
@@ -79,12 +80,12 @@ impl Packing {
         }
     }
 
-    fn reader<'a>(self, bytes: &'a [u8]) -> Box<dyn Read + 'a> {
-        match self {
-            Packing::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
+    fn reader<'a>(self, bytes: &'a [u8]) -> std::io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Packing::Xz => Box::new(xz::decoder(bytes)?),
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
             Packing::Plain => Box::new(bytes),
-        }
+        })
     }
 }
 
@@ -134,7 +135,8 @@ impl Index {
         let name = file.display().to_string();
         let bad = |why: String| Error::archive(format!("{name} cannot be unpacked: {why}"));
         let mut text = Vec::new();
-        let mut reader = packing.reader(bytes).take(limit + 1);
+        let reader = packing.reader(bytes).map_err(|e| bad(e.to_string()))?;
+        let mut reader = reader.take(limit + 1);
         reader.read_to_end(&mut text).map_err(|e| bad(e.to_string()))?;
         if text.len() as u64 > limit {
             return Err(bad(format!("it is longer than {limit} bytes")));

@@ -114,6 +114,7 @@ fn list_entry(line: &str) -> Option<(&str, (Sha256Digest, u64))> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Release> {
@@ -150,5 +151,17 @@ mod tests {
         fn any_text_is_read_or_refused(text in "(Suite|Codename|Date|SHA256|:|\n| |[0-9a-f]{64}|.){0,20}") {
             drop(parse(&text));
         }
+    }
+
+    #[test]
+    fn a_corpus_of_releases_changed_at_random() {
+        let tokens =
+            &["Suite: ", "Date: ", "SHA256:\n ", "Valid-Until: ", "\n ", "\n\n", "UTC", "#"];
+        Fuzz::of("release", tokens).rounds(100_000).run(|bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            if let Ok(release) = parse(&text) {
+                assert!(release.files.len() <= text.len() / 64, "a digest for each");
+            }
+        });
     }
 }

@@ -75,6 +75,7 @@ fn read_tar(tar: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     fn two() -> BTreeMap<String, Vec<u8>> {
@@ -115,5 +116,27 @@ mod tests {
             }
             drop(parse(&seed));
         }
+    }
+
+    #[test]
+    fn a_corpus_of_seeds_changed_at_random() {
+        let tokens = &["IMAGEBUILD-SEED 1 ", "ustar\0", "\n", "\0"];
+        Fuzz::of("seed", tokens).with([write(&two()).unwrap()]).run(|bytes| {
+            // As damage leaves it, and with a digest that fits what the damage left.
+            for bytes in [bytes.to_vec(), with_digest(bytes)] {
+                let Ok(Some(credentials)) = parse(&bytes) else { continue };
+                if let Ok(written) = write(&credentials) {
+                    assert_eq!(parse(&written).unwrap(), Some(credentials));
+                }
+            }
+        });
+    }
+
+    fn with_digest(seed: &[u8]) -> Vec<u8> {
+        let tar = seed.get(HEADER..).unwrap_or_default();
+        let mut whole = format!("{MAGIC} {} {}\n", tar.len(), Sha256Digest::of(tar)).into_bytes();
+        whole.resize(HEADER, 0);
+        whole.extend(tar);
+        whole
     }
 }

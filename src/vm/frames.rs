@@ -88,6 +88,7 @@ pub(super) fn request(number: u64, limit: Duration, command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     #[test]
@@ -136,5 +137,18 @@ mod tests {
             prop_assert_eq!(&output.stdout, &stdout);
             prop_assert_eq!(&output.stderr, &stderr);
         }
+    }
+
+    #[test]
+    fn a_corpus_of_lines_changed_at_random() {
+        let tokens = &["HELLO ", "DONE ", " ", "\n", "=", "QQ==", "inf", "NaN", "-", "\r"];
+        Fuzz::of("frames", tokens).rounds(100_000).run(|bytes| {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let whole = Frames::default().push(bytes);
+            assert!(whole.len() <= lines, "a line for each message");
+            let mut frames = Frames::default();
+            let pieces: Vec<Message> = bytes.chunks(5).flat_map(|some| frames.push(some)).collect();
+            assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+        });
     }
 }

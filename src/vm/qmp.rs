@@ -140,6 +140,7 @@ fn broken(cause: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     #[test]
@@ -191,5 +192,26 @@ mod tests {
             drop(qemu);
             prop_assert!(Qmp::new(ours).is_err());
         }
+    }
+
+    #[test]
+    fn a_corpus_of_lines_changed_at_random() {
+        let tokens = &[
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"id\": ",
+            "\"return\": ",
+            "\"error\": ",
+            "\"event\": ",
+            "null",
+            "\\ud800",
+        ];
+        Fuzz::of("qmp", tokens).rounds(100_000).run(|bytes| {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                drop(Line::parse(line));
+            }
+        });
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::lock::xz;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -80,9 +81,9 @@ pub(super) fn uncompressed(path: &Path) -> Result<Vec<u8>> {
     let packed = fs::read(path)?;
     let mut bytes = Vec::with_capacity(packed.len() * 4);
     let read = match path.extension().and_then(|suffix| suffix.to_str()) {
-        Some("xz") => {
-            liblzma::read::XzDecoder::new_multi_decoder(&packed[..]).read_to_end(&mut bytes)
-        }
+        Some("xz") => xz::decoder(&packed[..])
+            .map_err(std::io::Error::from)
+            .and_then(|mut reader| reader.read_to_end(&mut bytes)),
         Some("zst") => zstd::stream::copy_decode(&packed[..], &mut bytes).map(|()| 0),
         Some("gz") => flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes),
         _ => return Ok(packed),

@@ -101,6 +101,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
     use std::os::unix::net::UnixStream;
 
@@ -162,5 +163,23 @@ mod tests {
                 .collect();
             prop_assert_eq!(read, frames);
         }
+    }
+
+    #[test]
+    fn a_corpus_of_streams_changed_at_random() {
+        Fuzz::of("stream", &["\0\0\0\u{1}", "\0\0\0\0"]).rounds(100_000).run(|bytes| {
+            let whole = FrameReader::default().push(bytes);
+            let mut reader = FrameReader::default();
+            let mut pieces = Vec::new();
+            for some in bytes.chunks(3) {
+                match reader.push(some) {
+                    Ok(frames) => pieces.extend(frames),
+                    Err(_) => return assert!(whole.is_err()),
+                }
+            }
+            let whole = whole.unwrap();
+            assert!(whole.len() <= bytes.len() / HEAD, "a length for each");
+            assert!(whole == pieces);
+        });
     }
 }

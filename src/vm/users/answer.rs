@@ -183,6 +183,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzer::Fuzz;
     use proptest::prelude::*;
 
     /// What comes of these bytes in pieces of this size, and of the end after them.
@@ -259,5 +260,24 @@ mod tests {
             let Progress::Whole(answer, true) = read(&bytes, piece).unwrap() else { panic!() };
             prop_assert_eq!(answer.body, parts.concat());
         }
+    }
+
+    #[test]
+    fn a_corpus_of_answers_changed_at_random() {
+        let tokens = &[
+            "HTTP/1.1 ",
+            "\r\n",
+            "\r\n\r\n",
+            "Content-Length: ",
+            "Transfer-Encoding: chunked\r\n",
+            "Connection: close\r\n",
+            "0\r\n\r\n",
+            ";",
+        ];
+        Fuzz::of("answer", tokens).rounds(100_000).run(|bytes| {
+            if let Ok(Progress::Whole(answer, _)) = read(bytes, 7) {
+                assert!(answer.body.len() < bytes.len(), "a body out of nothing");
+            }
+        });
     }
 }
