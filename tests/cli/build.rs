@@ -197,27 +197,6 @@ fn a_damaged_package_of_the_store_is_fetched_again() {
 }
 
 #[test]
-fn two_builds_at_once_share_the_work() {
-    let world = World::locked();
-    let run = |out: &str| world.cli(&format!("arch1 --out {out}")).run();
-    let (one, two) = std::thread::scope(|scope| {
-        let one = scope.spawn(|| run("one"));
-        let two = scope.spawn(|| run("two"));
-        (one.join().unwrap(), two.join().unwrap())
-    });
-    assert_eq!((one.stdout.as_str(), one.code), ("one/arch1-web1.qcow2\n", 0), "{}", one.text());
-    assert_eq!((two.stdout.as_str(), two.code), ("two/arch1-web1.qcow2\n", 0), "{}", two.text());
-    let both = format!("{}{}", one.stderr, two.stderr);
-    for step in STEPS.lines().filter(|line| line.contains("Making")) {
-        assert_eq!(both.matches(step).count(), 1, "{step}:\n{both}");
-    }
-    assert!(both.contains("     Waiting for another build that makes the same step\n"), "{both}");
-    let image =
-        |out| std::fs::read(world.path(&format!("project/{out}/arch1-web1.qcow2"))).unwrap();
-    assert!(image("one") == image("two"));
-}
-
-#[test]
 fn a_step_that_fails_is_named_with_the_words_of_its_program() {
     let world = World::locked();
     world.change("project/images/arch1.toml", "state = \"4M\"", "state = \"13M\"");

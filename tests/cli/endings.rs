@@ -1,26 +1,50 @@
-//! A build that ends anywhere, by kill -9 at any step of the plan or because the disk is
-//! full at any half megabyte of the store: the next one succeeds, and gives the same bytes.
+//! A build that ends anywhere, by kill -9 or because the disk is full, at every step of
+//! the plan; several at once on one store: the next one succeeds, and gives the same bytes.
 
 use crate::disk::{DISK_FULL, can_mount, twice};
 use crate::world::World;
+use std::collections::BTreeSet;
 
 const IMAGE: &str = "out/arch1-web1.qcow2\n";
 
 /// The image of an undisturbed build.
-fn whole(world: &World) -> Vec<u8> {
+pub(crate) fn whole(world: &World) -> Vec<u8> {
     world.cli("arch1 --quiet").stdout(IMAGE).code(0);
     image(world)
 }
 
-fn image(world: &World) -> Vec<u8> {
+pub(crate) fn image(world: &World) -> Vec<u8> {
     std::fs::read(world.path("project/out/arch1-web1.qcow2")).unwrap()
 }
 
-/// The names of the plan's steps, in its order.
-fn steps(world: &World) -> Vec<String> {
+/// The plan's steps, in its order, by the start of the key and by name: every kind that
+/// there is.
+fn steps(world: &World) -> Vec<(String, String)> {
     let plan = world.bare("plan arch1 --locked").run().stdout;
     let lines = plan.lines().skip(1).take_while(|line| !line.is_empty());
-    lines.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect()
+    let steps: Vec<(String, String)> = lines
+        .map(|line| {
+            let mut words = line.split_whitespace().map(str::to_owned);
+            (words.next().unwrap(), words.next().unwrap())
+        })
+        .collect();
+    let planned: BTreeSet<&str> = steps.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(planned, all_steps(), "every kind of step belongs into this world");
+    steps
+}
+
+/// Every name that a step can have, from the match that gives them.
+fn all_steps() -> BTreeSet<&'static str> {
+    let source = include_str!("../../src/plan/step.rs");
+    let start = source.find("pub fn name(&self)").unwrap();
+    let names = &source[start..start + source[start..].find("\n    }\n").unwrap()];
+    names.lines().filter_map(|line| line.split('"').nth(1)).collect()
+}
+
+fn remove(world: &World, folders: &[&str]) {
+    for folder in folders {
+        drop(std::fs::remove_dir_all(world.path(folder)));
+    }
 }
 
 #[test]
@@ -28,13 +52,11 @@ fn killed_at_every_step() {
     if !can_mount() {
         return;
     }
-    let world = World::locked();
+    let world = World::with_every_step();
     let whole = whole(&world);
     let steps = steps(&world);
-    assert_eq!((steps.len(), steps.last().unwrap().as_str()), (11, "image"));
-    for (step, delay) in steps.iter().flat_map(|step| [(step, "0"), (step, "0.02")]) {
-        std::fs::remove_dir_all(world.path("store/objects")).unwrap();
-        std::fs::remove_dir_all(world.path("project/out")).unwrap();
+    for ((_, step), delay) in steps.iter().flat_map(|step| [(step, "0"), (step, "0.02")]) {
+        remove(&world, &["store/objects", "project/out"]);
         let script = format!(
             r#"export PATH=/usr/sbin:/usr/bin:/sbin:/bin
             sh -c 'echo $$ >../pid; exec "$0" "$@"' "$0" "$@" 2>&1 | while read -r line; do
@@ -51,6 +73,47 @@ fn killed_at_every_step() {
     }
 }
 
+/// What a run says on a disk for the store that has no room for the results of `missing`,
+/// which are taken away first; and then, when the disk has grown, the same run once more.
+fn without_room_for(world: &World, missing: &[(String, String)]) -> String {
+    let store = world.path("store").display().to_string();
+    let gone: String = missing.iter().map(|(key, _)| format!(" {store}/objects/{key}*")).collect();
+    let script = format!(
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+        mkdir -p ../real
+        mount --bind {store} ../real
+        mount -t tmpfs -o size=64m none {store}
+        cp -a ../real/. {store}
+        rm -r {gone}
+        mount -o remount,size=$(($(df -k --output=used {store} | tail -n 1)))k {store}
+        \"$0\" \"$@\" 2>&1 || echo \"exit code $?\"
+        mount -o remount,size=64m {store}
+        echo again"
+    );
+    world.cli("arch1 --quiet --jobs 1").mounts(&script).run().text()
+}
+
+#[test]
+fn the_stores_disk_is_full_at_every_step() {
+    if !can_mount() {
+        return;
+    }
+    let world = World::with_every_step();
+    let whole = whole(&world);
+    let steps = steps(&world);
+    for (number, (_, step)) in steps.iter().enumerate() {
+        remove(&world, &["project/out"]);
+        let said = without_room_for(&world, &steps[number..]);
+        let (first, again) = said.split_once("again\n").unwrap();
+        assert!(first.starts_with(&format!("stdout:\nerror: {step}: ")), "{step}: {said}");
+        // The shell that stands for programs of the closure says it in words of its own.
+        let told = first.contains(DISK_FULL) || first.contains("printf: I/O error");
+        assert!(told && first.ends_with("exit code 1\n"), "{step}: {said}");
+        assert_eq!(again, format!("{IMAGE}stderr:\nexit code 0\n"), "{step}");
+        assert!(image(&world) == whole, "other bytes after {step}");
+    }
+}
+
 #[test]
 fn the_stores_disk_is_full_wherever_it_ends() {
     if !can_mount() {
@@ -61,8 +124,7 @@ fn the_stores_disk_is_full_wherever_it_ends() {
     let store = world.path("store").display().to_string();
     let mut places = Vec::new();
     for size in (1..200).map(|number| format!("{}k", 512 * number)) {
-        std::fs::remove_dir_all(world.path("store")).unwrap();
-        std::fs::remove_dir_all(world.path("project/out")).unwrap();
+        remove(&world, &["store", "project/out"]);
         let said = twice(world.cli("arch1 --quiet"), &store, &size, "tmp objects");
         assert!(image(&world) == whole, "other bytes after {size}");
         if said.stdout.starts_with(IMAGE) {
@@ -75,4 +137,32 @@ fn the_stores_disk_is_full_wherever_it_ends() {
     }
     places.dedup();
     assert!(places.len() > 3, "{places:?}");
+}
+
+#[test]
+fn two_and_four_builds_at_once_share_the_work() {
+    let world = World::with_every_step();
+    let (whole, steps) = (whole(&world), steps(&world));
+    for count in [2, 4] {
+        // Nothing is there: neither results nor packages.
+        remove(&world, &["store"]);
+        let run = |number: usize| world.cli(&format!("arch1 --out out{number}")).run();
+        let said: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..count).map(|number| scope.spawn(move || run(number))).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        for (number, one) in said.iter().enumerate() {
+            let file = format!("out{number}/arch1-web1.qcow2");
+            assert_eq!((one.stdout.trim_end(), one.code), (&*file, 0), "{}", one.text());
+            let image = std::fs::read(world.path("project").join(&file)).unwrap();
+            assert!(image == whole, "other bytes in {file} of {count}");
+        }
+        let all: String = said.iter().map(|one| one.stderr.as_str()).collect();
+        for (_, step) in &steps {
+            let made = all.matches(&format!("      Making {step}: ")).count();
+            assert_eq!(made, 1, "{step} of {count} builds:\n{all}");
+        }
+        assert!(all.contains("     Waiting for another build that makes the same step\n"), "{all}");
+        assert_eq!(world.list("store/tmp"), [""; 0]);
+    }
 }

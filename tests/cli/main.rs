@@ -13,6 +13,7 @@ mod bad_packages;
 mod build;
 mod closure;
 mod command_line;
+mod damage;
 mod diff;
 mod disk;
 mod endings;

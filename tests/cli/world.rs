@@ -13,6 +13,12 @@ const BASE: &str = r#"description = "all servers"
 packages = ["linux-image-cloud-amd64"]
 "#;
 
+const VALIDATOR: &str = r#"
+[[validators]]
+argv = ["/usr/bin/sh", "-c", "read -r word </etc/motd && [ $word = welcome ]"]
+covers = ["/etc/motd"]
+"#;
+
 const IMAGE: &str = r#"title = "one server"
 
 [networks.private]
@@ -59,9 +65,23 @@ impl World {
 
     /// The same, with a fault in a program of the tools closure.
     pub(crate) fn broken(fault: (&str, &str)) -> World {
+        let world = World::with_changed_tools(fault);
+        world.cli("lock --quiet").code(0);
+        world
+    }
+
+    fn with_changed_tools(change: (&str, &str)) -> World {
         let mut archive = Archive::new();
-        closure::add_broken(&mut archive, fault);
-        let world = World::with_project(World::with_archive(archive));
+        closure::add_changed(&mut archive, change);
+        World::with_project(World::with_archive(archive))
+    }
+
+    /// With a lock, and a plan in which every kind of step is: the server has a file that
+    /// a program judges, with the shell that the packages bring.
+    pub(crate) fn with_every_step() -> World {
+        let world = World::with_changed_tools(closure::WITH_A_SHELL);
+        world.put("project/overlays/base/etc/motd", "welcome\n");
+        world.put("project/roles/base.toml", &format!("{BASE}{VALIDATOR}"));
         world.cli("lock --quiet").code(0);
         world
     }
