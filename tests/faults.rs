@@ -40,7 +40,7 @@ expect = [{ command = { on = "web1", run = "true", stays = 60 } }]
 #[test]
 fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
     let _alone = site::alone();
-    let site = Site::empty();
+    let site = Site::built_in();
     let files = [("panics.toml", PANICS), ("hangs.toml", HANGS), ("killed.toml", KILLED)];
     files.iter().for_each(|(name, text)| site.put(name, text));
     let chosen = ["panics.toml", "hangs.toml", "killed.toml", "as-shipped"];
@@ -48,7 +48,7 @@ fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
     let arguments: Vec<&str> =
         ["test", "arch1", "--junit", "test.xml"].into_iter().chain(chosen).collect();
     let said = site.watch(&arguments, |watch| {
-        watch.wait_for("    Scenario QEMU is killed");
+        watch.wait_for("Step all is well for a long time");
         kill(Pid::from_raw(watch.emulator("web1")), Signal::SIGKILL).unwrap();
     });
     for words in [
@@ -56,7 +56,7 @@ fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
         "but: [",
         "Kernel panic - not syncing: sysrq triggered crash",
         "      FAILED hangs in ",
-        "timed out",
+        "nobody answers for the address",
         "       BROKE killed in ",
         "web1: QEMU ended by itself",
         "        Kept as-shipped in ",
@@ -73,7 +73,7 @@ fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
 #[test]
 fn ctrl_c_ends_all_machines() {
     let _alone = site::alone();
-    let site = Site::empty();
+    let site = Site::built_in();
     let said = site.watch(&["test", "arch1"], |watch| {
         watch.wait_for("Starting web1");
         kill(Pid::from_raw(watch.pid()), Signal::SIGINT).unwrap();
@@ -90,7 +90,7 @@ fn a_full_disk_of_the_host_is_named() {
         return;
     }
     let _alone = site::alone();
-    let site = Site::empty();
+    let site = Site::built_in();
     let said = site.run_in("16m", &["test", "arch1"]);
     assert_eq!(said.code, 1, "{}", said.text);
     for words in

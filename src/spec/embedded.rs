@@ -141,6 +141,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "roles/static-web.toml",
     "roles/web.toml",
     "vm-tests/all/as-shipped.toml",
+    "vm-tests/all/https.toml",
     "vm-tests/all/nothing-beyond-the-table.toml",
     "vm-tests/arch4/balancer-gone.toml",
     "vm-tests/arch4/balancer-hangs.toml",

@@ -147,7 +147,7 @@ mod tests {
             .credential("a.key", "x\n");
         let line = qemu(&config, Accelerator::Tcg).join(" ");
         for part in [
-            "-machine q35,smm=off -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -name web1",
+            "-machine q35,smm=off -accel tcg,thread=multi -cpu max,-erms,-fsrm,-la57,-smap,-smep,-umip,-fsgsbase,-pku -m 1024 -smp 2 -name web1",
             "readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
             "-device scsi-hd,bus=scsi.0,drive=disk0,bootindex=0",
             "-netdev stream,id=net0,server=on,addr.type=unix,addr.path=/run/vm/net0.sock",

@@ -5,6 +5,8 @@
 
 use crate::project::{self, Scratch};
 use imagebuild::exec::{Output, Program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,8 +30,15 @@ pub(crate) struct Said {
 }
 
 impl Site {
-    /// Of the built-in project alone.
-    pub(crate) fn empty() -> Site {
+    /// Of the built-in project alone, locked.
+    pub(crate) fn built_in() -> Site {
+        let site = Site::empty();
+        let lock = "imagebuild.lock";
+        std::fs::copy(project::folder().join(lock), site.path(lock)).unwrap();
+        site
+    }
+
+    fn empty() -> Site {
         let site = Site(Scratch::new_in(&std::env::temp_dir()));
         std::fs::create_dir(site.path("tmp")).unwrap();
         site
@@ -142,6 +151,15 @@ const PLAIN: &str = "echo $$ >\"$TMPDIR/pid\"; exec \"$0\" \"$@\" 2>said";
 pub(crate) struct Watch<'a> {
     site: &'a Site,
     is_over: &'a dyn Fn() -> bool,
+}
+
+/// A test that fails meanwhile does not wait for the end of the run.
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.site.path("tmp/pid").exists() {
+            drop(kill(Pid::from_raw(self.pid()), Signal::SIGTERM));
+        }
+    }
 }
 
 impl Watch<'_> {

@@ -6,6 +6,7 @@ use crate::vm::ask::{Guest, boot, native};
 use crate::vm::spec::{is_as_specified, takes_floating_addresses};
 use crate::vm::{MUNIN_PASSWORD, world};
 use imagebuild::spec::Purpose;
+use crate::{Identity, drift, no_drift};
 use imagebuild::vm::{Bus, Firmware};
 
 const WELL: &[&str] = &[];
@@ -26,6 +27,20 @@ fn alone(image: &str, firmware: Firmware, unwell: &[&str]) -> Guest {
     guest
 }
 
+/// The power is cut: what /var had is there, everything else is as shipped.
+fn survives(mut guest: Guest, image: &str, unwell: &[&str]) {
+    let identity = Identity::of(&mut guest);
+    guest.ask("echo kept >/var/lib/kept; sync /var/lib/kept");
+    drift(&mut guest);
+    guest.machine.cut_power().unwrap_or_else(|e| panic!("{e}"));
+    guest.wait_for_shell();
+    is_as_specified(&mut guest, image, unwell);
+    no_drift(&mut guest, 2);
+    guest.expect("cat /var/lib/kept", "kept");
+    assert_eq!(Identity::of(&mut guest), identity);
+    guest.stop();
+}
+
 #[test]
 fn arch1_web1() {
     let mut guest = alone("arch1-web1", Firmware::Uefi, WELL);
@@ -40,12 +55,12 @@ fn arch1_web1() {
     let page = guest.http("172.16.0.11", "/?format=json");
     guest.check(page.starts_with("HTTP/1.1 200") && page.contains(r#""cached":true"#), &page);
     graphs(&mut guest, "arch1", "web1");
-    guest.stop();
+    survives(guest, "arch1-web1", WELL);
 }
 
 #[test]
 fn arch1_database1() {
-    alone("arch1-database1", Firmware::Bios, WELL).stop();
+    survives(alone("arch1-database1", Firmware::Bios, WELL), "arch1-database1", WELL);
 }
 
 #[test]
@@ -61,7 +76,7 @@ fn arch2_web1() {
     let page = guest.http("172.16.0.11", "/");
     guest.check(page.starts_with("HTTP/1.1 502") || page.starts_with("HTTP/1.1 504"), &page);
     graphs(&mut guest, "arch2", "web1");
-    guest.stop();
+    survives(guest, "arch2-web1", WELL);
 }
 
 #[test]
@@ -69,7 +84,7 @@ fn arch2_web2() {
     let mut guest = alone("arch2-web2", Firmware::Uefi, WELL);
     servercheck(&mut guest, "192.168.0.12");
     writes_and_reads(&mut guest, "192.168.0.12");
-    guest.stop();
+    survives(guest, "arch2-web2", WELL);
 }
 
 #[test]
@@ -80,10 +95,10 @@ fn arch3_server1() {
     waits_for_its_twin(&mut guest, "server2 does not answer, and may have writes");
     // Until a person says that the other one is lost.
     guest.ask("echo server2 | imagebuild-replication alone");
-    guest.within(native(20), "mariadb -BN -e 'SELECT @@read_only' | grep -qx 0");
+    guest.within(native(20), "mariadb -BN -e 'SELECT WELLread_only' | grep -qx 0");
     guest.within(native(20), "imagebuild-check");
     writes_and_reads(&mut guest, "172.16.0.11");
-    guest.stop();
+    survives(guest, "arch3-server1", WELL);
 }
 
 #[test]
@@ -91,7 +106,7 @@ fn arch3_server2() {
     let mut guest = alone("arch3-server2", Firmware::Uefi, WITHOUT_TWIN);
     twin(&mut guest, "arch3-server2", "172.16.0.12");
     waits_for_its_twin(&mut guest, "server1 does not answer, and may have writes");
-    guest.stop();
+    survives(guest, "arch3-server2", WITHOUT_TWIN);
 }
 
 /// Holds all floating addresses, serves its pages on them, and says where its data is not.
@@ -108,7 +123,7 @@ fn twin(guest: &mut Guest, image: &str, own: &str) {
 
 #[test]
 fn arch4_web2() {
-    balanced("arch4-web2", Firmware::Uefi, "192.168.0.12").stop();
+    survives(balanced("arch4-web2", Firmware::Uefi, "192.168.0.12"), "arch4-web2", WELL);
 }
 
 #[test]
@@ -116,7 +131,7 @@ fn arch5_web1() {
     let mut guest = alone("arch5-web1", Firmware::Uefi, WELL);
     database_is_away(&mut guest, "172.16.0.11");
     graphs(&mut guest, "arch5", "web1");
-    guest.stop();
+    survives(guest, "arch5-web1", WELL);
 }
 
 #[test]
@@ -124,7 +139,7 @@ fn arch5_database1() {
     let mut guest = alone("arch5-database1", Firmware::Bios, WITHOUT_TWIN);
     takes_floating_addresses(&mut guest, "arch5-database1", &[Purpose::DatabaseWrites]);
     waits_for_its_twin(&mut guest, "neither database2 nor any other server is seen");
-    guest.stop();
+    survives(guest, "arch5-database1", WITHOUT_TWIN);
 }
 
 #[test]
@@ -132,33 +147,33 @@ fn arch5_database2() {
     let mut guest = alone("arch5-database2", Firmware::Uefi, WITHOUT_TWIN);
     takes_floating_addresses(&mut guest, "arch5-database2", &[Purpose::DatabaseWrites]);
     waits_for_its_twin(&mut guest, "neither database1 nor any other server is seen");
-    guest.stop();
+    survives(guest, "arch5-database2", WITHOUT_TWIN);
 }
 
 #[test]
 fn arch6_web1() {
     let mut guest = balanced("arch6-web1", Firmware::Bios, "192.168.0.11");
     graphs(&mut guest, "arch6", "web1");
-    guest.stop();
+    survives(guest, "arch6-web1", WELL);
 }
 
 #[test]
 fn arch6_web2() {
-    balanced("arch6-web2", Firmware::Uefi, "192.168.0.12").stop();
+    survives(balanced("arch6-web2", Firmware::Uefi, "192.168.0.12"), "arch6-web2", WELL);
 }
 
 #[test]
 fn arch6_database1() {
     let mut guest = alone("arch6-database1", Firmware::Uefi, WITHOUT_TWIN);
     both_database_addresses(&mut guest, "arch6-database1", "database2");
-    guest.stop();
+    survives(guest, "arch6-database1", WITHOUT_TWIN);
 }
 
 #[test]
 fn arch6_database2() {
     let mut guest = alone("arch6-database2", Firmware::Bios, WITHOUT_TWIN);
     both_database_addresses(&mut guest, "arch6-database2", "database1");
-    guest.stop();
+    survives(guest, "arch6-database2", WITHOUT_TWIN);
 }
 
 fn both_database_addresses(guest: &mut Guest, image: &str, twin: &str) {
@@ -204,7 +219,7 @@ fn writes_and_reads(guest: &mut Guest, address: &str) {
 
 /// Takes no writes, lets the application not even read, and says why.
 fn waits_for_its_twin(guest: &mut Guest, reason: &str) {
-    guest.expect("mariadb -BN -e 'SELECT @@read_only'", "1");
+    guest.expect("mariadb -BN -e 'SELECT WITHOUT_TWINread_only'", "1");
     guest.within(
         native(20),
         &format!("journalctl -b -q -u imagebuild-replication | grep -q '{reason}'"),
