@@ -87,7 +87,7 @@ impl<'a> Build<'a> {
         let step = self.step(key)?;
         let mut inputs = BTreeMap::new();
         for input in step.inputs() {
-            inputs.insert(input, self.provide(input)?);
+            inputs.insert(input, self.provide_whole(input)?);
         }
         if crate::exec::interrupted() {
             return Err(crate::exec::interruption());
@@ -106,6 +106,15 @@ impl<'a> Build<'a> {
         Ok(object)
     }
 
+    /// The same, for who reads it: the files of its tree are looked through first. A build
+    /// that makes nothing reads no tree, and does not pay for it.
+    fn provide_whole(&self, key: Key) -> Result<Object> {
+        match self.store.find_whole(key)? {
+            Some(object) => Ok(object),
+            None => self.provide(key),
+        }
+    }
+
     /// The unpacked tools closure of the plan, made if it is missing.
     ///
     /// # Errors
@@ -113,7 +122,7 @@ impl<'a> Build<'a> {
     pub fn tools(&self) -> Result<std::path::PathBuf> {
         let planned = self.plan.steps.iter().find(|p| matches!(p.step, Step::Tools { .. }));
         let planned = planned.ok_or_else(|| Error::build("the plan has no tools"))?;
-        Ok(self.provide(planned.key)?.path("tree"))
+        Ok(self.provide_whole(planned.key)?.path("tree"))
     }
 
     /// The steps that were made, and how long each took without those it needed.

@@ -127,7 +127,7 @@ fn props(
         images.insert(server.name.clone(), build.write(Format::Qcow2, &arguments.out)?.0);
     }
     let plan = Plan::of_tools(&project.lock, TOOLS)?;
-    let tools = Build::new(&project.store, &plan).provide(plan.steps[0].key)?.path("tree");
+    let tools = Build::new(&project.store, &plan).tools()?;
     let emulator = Emulator::provide(&project.store, &project.lock)?;
     if let Some(image) = images.values().next() {
         let config = MachineConfig::new("kvm-probe", DiskConfig::of_image(image));

@@ -135,8 +135,8 @@ fn run(sandbox: Sandbox, argv: &[String]) -> Sandbox {
     sandbox.program(argv, &[("PATH", &path)], true)
 }
 
-/// dpkg's command line; packages are named by their files. The store is synced as
-/// a whole when a step is done, so dpkg need not sync each file.
+/// dpkg's command line; packages are named by their files. dpkg need not sync each file:
+/// the store notices a tree that did not get to the disk whole.
 fn dpkg<'a>(args: &[&str], debs: impl Iterator<Item = &'a String>) -> Vec<String> {
     // At the first error, so that its words are the last ones.
     let fixed = ["dpkg", "--root", TARGET, "--force-unsafe-io", "--abort-after=1"];

@@ -7,18 +7,21 @@
 
 mod gc;
 mod object;
+mod tree;
 
 pub use gc::Collected;
-pub use object::Object;
+pub use object::{Object, is_record};
 
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::sandbox;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The name of a result: the digest of everything that the step which makes it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -52,6 +55,8 @@ impl fmt::Display for Key {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Results whose folders were looked through in this run: once is enough.
+    looked_through: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 /// How a result came to be at hand.
@@ -75,7 +80,7 @@ impl Store {
             })?;
         }
         let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
-        Ok(Store { root })
+        Ok(Store { root, looked_through: Arc::default() })
     }
 
     /// The store's folder when the user names none: `$IMAGEBUILD_STORE`, else
@@ -132,16 +137,45 @@ impl Store {
         }
         match Object::open(&folder) {
             Ok(object) => Ok(Some(object)),
-            Err(damage) => {
-                crate::progress::warn(format!(
-                    "store object {} is damaged ({}); it is made again",
-                    key.short(),
-                    damage.message()
-                ));
-                self.discard(&folder)?;
-                Ok(None)
-            }
+            Err(damage) => self.give_up(key, &damage).map(|()| None),
         }
+    }
+
+    /// The result under `key` for a step that reads it, if it is there and all of it is
+    /// whole: what is in its folders too.
+    ///
+    /// # Errors
+    /// When a damaged one cannot be taken away.
+    pub fn find_whole(&self, key: Key) -> Result<Option<Object>> {
+        let Some(object) = self.find(key)? else { return Ok(None) };
+        if self.look_through(key, &object).is_ok() {
+            return Ok(Some(object));
+        }
+        let _lock = self.lock(key)?;
+        // Another build may have taken it away, and made it anew.
+        let Some(object) = self.find_alone(key)? else { return Ok(None) };
+        match self.look_through(key, &object) {
+            Ok(()) => Ok(Some(object)),
+            Err(damage) => self.give_up(key, &damage).map(|()| None),
+        }
+    }
+
+    fn look_through(&self, key: Key, object: &Object) -> Result<()> {
+        // Held meanwhile: a second step that reads the same tree waits instead of looking
+        // through it as well. Looking is itself work for all processors.
+        let mut done = self.looked_through.lock().unwrap_or_else(PoisonError::into_inner);
+        if !done.contains(&key) {
+            object.check_trees()?;
+            done.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Takes a damaged result away.
+    fn give_up(&self, key: Key, damage: &Error) -> Result<()> {
+        let (short, why) = (key.short(), damage.message());
+        crate::progress::warn(format!("store object {short} is damaged ({why}); it is made again"));
+        self.discard(&self.folder(key))
     }
 
     /// The result under `key`: found, or made by `make` in the folder that it is given.
@@ -245,6 +279,60 @@ mod tests {
         let (object, _) = store.provide(key, write_x).unwrap();
         std::fs::write(object.path("x"), "CONTENT").unwrap();
         assert_eq!(store.provide(key, write_x).unwrap().1, Origin::Made);
+    }
+
+    #[test]
+    fn a_tree_is_looked_through_once_a_run_and_before_it_is_read() {
+        let (_folder, store) = store();
+        let key = Key::of(&"tree").unwrap();
+        let make = |aside: &Path| {
+            fs::create_dir_all(&aside.join("tree/etc"))?;
+            write_x(aside)?;
+            write_x(&aside.join("tree"))
+        };
+        let (object, _) = store.provide(key, make).unwrap();
+        assert!(store.find_whole(key).unwrap().is_some());
+        std::fs::write(object.path("tree/etc/passwd"), "").unwrap();
+        assert!(store.find_whole(key).unwrap().is_some(), "it was looked through already");
+        let another = Store::open(store.root()).unwrap();
+        assert!(another.find(key).unwrap().is_some(), "to find it is cheap");
+        assert!(another.find_whole(key).unwrap().is_none());
+        assert!(!object.path("").exists());
+        another.provide(key, make).unwrap();
+        assert!(another.find_whole(key).unwrap().is_some());
+        // Results of older versions have neither stamp nor seal, and are good as they are.
+        rewrite(&object, |record| {
+            record.as_object_mut().unwrap().remove("trees.json");
+            record["x"].as_object_mut().unwrap().remove("seal");
+        });
+        std::fs::remove_file(object.path("tree/x")).unwrap();
+        let third = Store::open(store.root()).unwrap();
+        assert!(third.find_whole(key).unwrap().is_some());
+    }
+
+    fn rewrite(object: &Object, change: impl FnOnce(&mut serde_json::Value)) {
+        let path = object.path("object.json");
+        let mut record = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut record);
+        std::fs::write(path, record.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_rots_is_noticed() {
+        let (_folder, store) = store();
+        let key = Key::of(&"step").unwrap();
+        let changes: [fn(&mut serde_json::Value); 4] = [
+            |record| record["x"]["sha256"] = Sha256Digest::of("another").to_string().into(),
+            |record| record["x"]["size"] = 1.into(),
+            |record| *record = serde_json::json!({}),
+            |record| *record = serde_json::json!([]),
+        ];
+        for change in changes {
+            let (object, origin) = store.provide(key, write_x).unwrap();
+            assert_eq!(origin, Origin::Made);
+            rewrite(&object, change);
+            assert!(store.find(key).unwrap().is_none());
+        }
     }
 
     #[test]

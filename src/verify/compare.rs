@@ -9,6 +9,7 @@ use crate::image::manifest::Manifest;
 use crate::plan::server::Plan;
 use crate::plan::step::Step;
 use crate::sandbox::listing_from_json;
+use crate::store::is_record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -52,14 +53,14 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
     Ok(None)
 }
 
-/// The files of a result, but for its record, which has times of the store's disk.
+/// The files of a result, but for its records, which have times of the store's disk.
 fn digests(folder: &Path) -> Result<BTreeMap<String, Sha256Digest>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io("list", folder, &e))?;
     let mut all = BTreeMap::new();
     for entry in entries {
         let path = entry.map_err(|e| Error::io("list", folder, &e))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && name != "object.json" {
+        if path.is_file() && !is_record(&name) {
             all.insert(name, digest_file(&path)?);
         }
     }

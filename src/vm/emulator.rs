@@ -50,7 +50,7 @@ impl Emulator {
     /// When the lock has no such set, or a package is missing or damaged.
     pub fn provide(store: &Store, lock: &Lock) -> Result<Emulator> {
         let plan = Plan::of_tools(lock, VM_TOOLS)?;
-        let tree = Build::new(store, &plan).provide(plan.steps[0].key)?.path("tree");
+        let tree = Build::new(store, &plan).tools()?;
         Ok(Emulator { tree })
     }
 
