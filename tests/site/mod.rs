@@ -157,7 +157,8 @@ pub(crate) struct Watch<'a> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() && self.site.path("tmp/pid").exists() {
-            drop(kill(Pid::from_raw(self.pid()), Signal::SIGTERM));
+            // It may have ended by itself.
+            kill(Pid::from_raw(self.pid()), Signal::SIGTERM).ok();
         }
     }
 }

@@ -5,8 +5,8 @@
 use crate::vm::ask::{Guest, boot, native};
 use crate::vm::spec::{is_as_specified, takes_floating_addresses};
 use crate::vm::{MUNIN_PASSWORD, world};
-use imagebuild::spec::Purpose;
 use crate::{Identity, drift, no_drift};
+use imagebuild::spec::Purpose;
 use imagebuild::vm::{Bus, Firmware};
 
 const WELL: &[&str] = &[];

@@ -76,7 +76,13 @@ impl Leases {
             DhcpMessageType::Discover => DhcpMessageType::Offer,
             DhcpMessageType::Request if wanted == address => DhcpMessageType::Ack,
             DhcpMessageType::Request => DhcpMessageType::Nak,
-            _ => return None,
+            DhcpMessageType::Offer
+            | DhcpMessageType::Decline
+            | DhcpMessageType::Ack
+            | DhcpMessageType::Nak
+            | DhcpMessageType::Release
+            | DhcpMessageType::Inform
+            | DhcpMessageType::Unknown(_) => return None,
         };
         let is_refused = message_type == DhcpMessageType::Nak;
         let answer = DhcpRepr {

@@ -100,7 +100,7 @@ mod tests {
             all.extend(own.map(|address| address.to_string()));
         }
         assert_eq!(all, ["198.51.100.11", "2001:db8:d4c9:0:5054:ff:fe9f:5d00"]);
-        let private = |of: &Architecture| of.servers["web1"].addresses["private"].clone();
+        let private = |of: &Architecture| of.servers["web1"].addresses["private"];
         assert_eq!(private(&before), private(&after));
         assert!(leases(&after, &after.networks["public"]).is_some());
         assert!(leases(&after, &after.networks["private"]).is_none());
