@@ -77,11 +77,11 @@ fn addresses_by_dhcp_are_what_the_machines_get() {
     assert_eq!(run.code, 4, "{said}");
     assert!(said.contains("        Kept as-shipped"), "{said}");
     assert!(said.contains("error: 1 of 2 runs did not go as they must\n  bread\n"), "{said}");
-    assert!(said.contains("http://198.51.100.11/: 200 without \"fresh bread\""), "{said}");
+    assert!(said.contains("http://198.18.0.11/: 200 without \"fresh bread\""), "{said}");
 
     let junit = example.read("test.xml");
     assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
-    assert!(example.read("test.html").contains("198.51.100.11"));
+    assert!(example.read("test.html").contains("198.18.0.11"));
     assert!(example.read("test.json").contains("fresh bread"));
     // The capture has what was said about addresses.
     let capture = std::fs::read(example.path("out/test/arch2/public.pcapng")).unwrap();

@@ -7,8 +7,9 @@ use crate::vm::net::of_mac;
 use crate::vm::{Leases, Mac};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Networks for examples (RFC 5737, RFC 3849); a number in them tells two networks apart.
-const V4: [u8; 2] = [198, 51];
+/// Networks that are nobody's: for benchmarks (RFC 2544), for examples (RFC 3849). A number in
+/// them tells two of a server's apart.
+const V4: [u8; 2] = [198, 18];
 const V6: [u16; 3] = [0x2001, 0xdb8, 0xd4c9];
 const V4_LENGTH: u8 = 24;
 const V6_LENGTH: u8 = 64;
@@ -61,7 +62,7 @@ pub(super) fn cards(architecture: &Architecture) -> Vec<&str> {
 fn networks(number: u8) -> (Ipv4Addr, Ipv6Addr) {
     let [a, b, c] = V6;
     (
-        Ipv4Addr::new(V4[0], V4[1], 100 + number, 0),
+        Ipv4Addr::new(V4[0], V4[1], number, 0),
         Ipv6Addr::new(a, b, c, number.into(), 0, 0, 0, 0),
     )
 }
@@ -99,7 +100,7 @@ mod tests {
             let own = server.addresses.get("public").into_iter().flat_map(Addresses::all);
             all.extend(own.map(|address| address.to_string()));
         }
-        assert_eq!(all, ["198.51.100.11", "2001:db8:d4c9:0:5054:ff:fe9f:5d00"]);
+        assert_eq!(all, ["198.18.0.11", "2001:db8:d4c9:0:5054:ff:fe9f:5d00"]);
         let private = |of: &Architecture| of.servers["web1"].addresses["private"];
         assert_eq!(private(&before), private(&after));
         assert!(leases(&after, &after.networks["public"]).is_some());

@@ -117,7 +117,8 @@ impl<'a> Stage<'a> {
     }
 
     /// First the machines without a heartbeat: how fast they are says by how much the
-    /// others' timers are stretched.
+    /// others' timers are stretched. Where all have one, the assumed factor stays: bounds
+    /// must never have another one than the guests.
     pub(super) fn boot_all(&mut self) -> Result<()> {
         let architecture = self.architecture;
         let is_timed = |server: &&Server| server.has_role(TIMED);
@@ -134,10 +135,8 @@ impl<'a> Stage<'a> {
                 }
             }
             let is_measured = self.props.stretch.is_none() && accelerator()? == Accelerator::Tcg;
-            let alone = batch.first().and_then(|first| self.machines.get(&first.name));
-            if let Some(machine) =
-                alone.filter(|_| is_measured && self.machines.len() == batch.len())
-            {
+            let others = batch.first().filter(|first| is_measured && !first.has_role(TIMED));
+            if let Some(machine) = others.and_then(|first| self.machines.get(&first.name)) {
                 self.factor = stretch(machine.speed().factor());
             }
         }
