@@ -61,10 +61,7 @@ pub(super) fn cards(architecture: &Architecture) -> Vec<&str> {
 
 fn networks(number: u8) -> (Ipv4Addr, Ipv6Addr) {
     let [a, b, c] = V6;
-    (
-        Ipv4Addr::new(V4[0], V4[1], number, 0),
-        Ipv6Addr::new(a, b, c, number.into(), 0, 0, 0, 0),
-    )
+    (Ipv4Addr::new(V4[0], V4[1], number, 0), Ipv6Addr::new(a, b, c, number.into(), 0, 0, 0, 0))
 }
 
 fn host(network: Ipv4Addr, number: u8) -> Ipv4Addr {
