@@ -8,8 +8,8 @@ use crate::fs::{self, Sha256Digest, digest_file};
 use crate::image::manifest::Manifest;
 use crate::plan::server::Plan;
 use crate::plan::step::Step;
-use crate::sandbox::listing_from_json;
-use crate::store::is_record;
+use crate::sandbox::{ListedFile, Op, Root, Sandbox, listing_from_json};
+use crate::store::{Key, is_record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -46,11 +46,74 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
         let told = ["listing.json", "layer.tar"].into_iter();
         let told = told.map(str::to_owned).find(|name| differing.contains(&name));
         let name = told.as_ref().unwrap_or(first);
+        if let Step::Packages { tools, base, .. } = &planned.step
+            && let Some(details) = base_differs([a, b], *tools, *base, &folders)?
+        {
+            let partition = partition(&planned.step);
+            return Ok(Some(Difference { step: Some("base"), partition, details }));
+        }
         let details = details(name, &folders)?;
         let partition = partition(&planned.step);
         return Ok(Some(Difference { step: Some(planned.step.name()), partition, details }));
     }
     Ok(None)
+}
+
+/// What of the files that differ in two packages trees came from their bases, which hold no
+/// listing: most builds need none. Nothing, when they differ only since.
+fn base_differs(
+    stores: [&Path; 2],
+    tools: Key,
+    base: Key,
+    folders: &[PathBuf; 2],
+) -> Result<Option<Vec<String>>> {
+    let [a, b] = listings(folders)?;
+    let names: BTreeSet<String> =
+        listing::differences(&a, &b).into_iter().map(|entry| entry.name).collect();
+    let of = |store: &Path, key: Key| store.join("objects").join(key.to_string());
+    let bases = stores.map(|store| of(store, base));
+    let list = |store: usize| list_tree(&of(stores[store], tools), &bases[store]);
+    let [mut a, mut b] = [list(0)?, list(1)?];
+    // What is finished later (times in logs) may differ before.
+    let matters = |file: &ListedFile| names.contains(&format!("/{}", file.path));
+    a.retain(matters);
+    b.retain(matters);
+    let details = listed(&a, &b, &bases);
+    Ok((!details.is_empty()).then_some(details))
+}
+
+/// Lists a tree of the store with a tools closure of it.
+fn list_tree(tools: &Path, result: &Path) -> Result<Vec<ListedFile>> {
+    let work = tempfile::tempdir().map_err(|e| Error::build(format!("no room for a list: {e}")))?;
+    let listing = work.path().join("listing.json");
+    std::fs::write(&listing, "").map_err(|e| Error::io("write", &listing, &e))?;
+    Sandbox::new(Root::ReadOnly(tools.join("tree")), 0)
+        .bind(result.join("tree"), "/tree")
+        .bind_writable(&listing, "/listing.json")
+        .op(Op::List { tree: "/tree".into(), into: "/listing.json".into() })
+        .execute()?;
+    listing_from_json(&listing)
+}
+
+fn listings(folders: &[PathBuf; 2]) -> Result<[Vec<ListedFile>; 2]> {
+    let [a, b] = folders.each_ref().map(|folder| listing_from_json(&folder.join("listing.json")));
+    Ok([a?, b?])
+}
+
+/// The files that differ, with the lines of those that are text.
+fn listed(a: &[ListedFile], b: &[ListedFile], folders: &[PathBuf; 2]) -> Vec<String> {
+    let mut told = Vec::new();
+    for entry in listing::differences(a, b).into_iter().take(MOST_FILES) {
+        let read = |folder: &PathBuf| {
+            let path = folder.join("tree").join(entry.name.trim_start_matches('/'));
+            std::fs::read(path).unwrap_or_default()
+        };
+        let from = entry.from.as_deref().unwrap_or("not there");
+        let to = entry.to.as_deref().unwrap_or("not there");
+        told.push(format!("{}\n  {from}\n  {to}", entry.name));
+        told.extend(lines(&read(&folders[0]), &read(&folders[1])));
+    }
+    told
 }
 
 /// The files of a result, but for its records, which have times of the store's disk.
@@ -71,19 +134,8 @@ fn details(name: &str, folders: &[PathBuf; 2]) -> Result<Vec<String>> {
     let paths = folders.each_ref().map(|folder| folder.join(name));
     match name {
         "listing.json" => {
-            let [a, b] = [listing_from_json(&paths[0])?, listing_from_json(&paths[1])?];
-            let mut told = Vec::new();
-            for entry in listing::differences(&a, &b).into_iter().take(MOST_FILES) {
-                let read = |folder: &PathBuf| {
-                    let path = folder.join("tree").join(entry.name.trim_start_matches('/'));
-                    std::fs::read(path).unwrap_or_default()
-                };
-                let from = entry.from.as_deref().unwrap_or("not there");
-                let to = entry.to.as_deref().unwrap_or("not there");
-                told.push(format!("{}\n  {from}\n  {to}", entry.name));
-                told.extend(lines(&read(&folders[0]), &read(&folders[1])));
-            }
-            Ok(told)
+            let [a, b] = listings(folders)?;
+            Ok(listed(&a, &b, folders))
         }
         "layer.tar" => {
             let [a, b] = [tar_files(&paths[0])?, tar_files(&paths[1])?];
