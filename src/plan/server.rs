@@ -155,14 +155,18 @@ impl Plan {
         files: &[render::ConfigFile],
         (tree, epoch): (Key, u64),
     ) -> Result<Vec<Key>> {
+        let (links, credentials) = (links(architecture, server), throw_aways(spec, server));
         let step = |validator: &Validator| {
             let files = files.iter().filter(|file| validator.is_shown(&file.path));
+            // An address that it does not look at must not have it run again.
+            let links = if validator.has_network() { &links[..] } else { &[] };
+            let credentials = if validator.has_secrets() { &credentials[..] } else { &[] };
             Step::Validate {
                 tree,
                 validator: validator.clone(),
                 files: files.cloned().collect(),
-                links: links(architecture, server),
-                credentials: throw_aways(spec, server),
+                links: links.to_vec(),
+                credentials: credentials.to_vec(),
                 epoch,
             }
         };

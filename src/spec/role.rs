@@ -293,7 +293,7 @@ pub struct Install {
 }
 
 /// A program that judges the configuration, run inside the finished root with the
-/// server's links and addresses and throw-away credentials.
+/// server's links and addresses and throw-away credentials where it asks for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Validator {
@@ -309,9 +309,26 @@ pub struct Validator {
     /// configuration, where nothing is said.
     #[serde(default)]
     pub reads: Vec<String>,
+    /// Whether it must find the server's links with their addresses. Where nothing is said
+    /// of what it reads, it does.
+    #[serde(default)]
+    pub network: bool,
+    /// Whether it must find credentials. Where nothing is said of what it reads, it does.
+    #[serde(default)]
+    pub secrets: bool,
 }
 
 impl Validator {
+    /// Whether the server's links and addresses are there when it runs.
+    pub fn has_network(&self) -> bool {
+        self.network || self.reads.is_empty()
+    }
+
+    /// Whether throw-away credentials are there when it runs.
+    pub fn has_secrets(&self) -> bool {
+        self.secrets || self.reads.is_empty()
+    }
+
     /// Whether the file at `path` is there when it runs.
     pub fn is_shown(&self, path: &str) -> bool {
         let is_at = |entry: &String| match entry.strip_suffix('/') {

@@ -46,6 +46,12 @@ fn an_edit_is_judged_by_those_who_read_it() {
         lines.map(|(key, judge)| (judge.trim().to_owned(), key.to_owned())).collect()
     };
     let mut before = judges();
+    let mut check = |what: &str, asked: &[&str]| {
+        let now = judges();
+        let again = now.iter().filter(|(judge, key)| before.get(*judge) != Some(*key));
+        assert_eq!(again.map(|(judge, _)| judge.as_str()).collect::<Vec<_>>(), asked, "{what}");
+        before = now;
+    };
     for (file, asked) in [
         (
             "etc/nginx/conf.d/imagebuild.conf",
@@ -58,11 +64,19 @@ fn an_edit_is_judged_by_those_who_read_it() {
         ("etc/motd", &[]),
     ] {
         world.put(&format!("project/overlays/web/{file}"), "# another\n");
-        let now = judges();
-        let again = now.iter().filter(|(judge, key)| before.get(*judge) != Some(*key));
-        assert_eq!(again.map(|(judge, _)| judge.as_str()).collect::<Vec<_>>(), asked, "{file}");
-        before = now;
+        check(file, asked);
     }
+    // Another server's address: php-fpm, sshd, visudo and systemd read nothing of it.
+    let address = "[architectures.arch4.addresses.web2.private]\nv4 = \"192.168.0.13\"\n";
+    world.put("project/site.toml", address);
+    let asked = [
+        "haproxy judges /etc/haproxy/haproxy.cfg",
+        "nft judges /etc/nftables.conf",
+        "nginx judges /etc/nginx/sites-available/monitor",
+        "nginx judges /etc/nginx/sites-available/site and 1 more",
+        "perl judges /etc/munin/munin.conf",
+    ];
+    check("an address", &asked);
 }
 
 #[test]
