@@ -371,7 +371,8 @@ mod tests {
     fn validator(covers: &[&str], reads: &[&str]) -> Validator {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let (argv, prepare) = (words(&["/usr/sbin/nginx", "-t"]), Vec::new());
-        Validator { argv, prepare, covers: words(covers), reads: words(reads) }
+        let (covers, reads) = (words(covers), words(reads));
+        Validator { argv, prepare, covers, reads, network: false, secrets: false }
     }
 
     #[test]
