@@ -36,6 +36,7 @@ fn with_archive(example: &Site) -> Archive {
 
 #[test]
 fn every_example_is_built() {
+    let _alone = site::alone();
     let folders = std::fs::read_dir(project::folder().join("examples")).unwrap();
     let folders = folders.filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), EXAMPLES.len(), "an example that is not built");

@@ -34,7 +34,7 @@ const KILLED: &str = r#"title = "QEMU is killed"
 
 [[steps]]
 say = "all is well for a long time"
-expect = [{ command = { on = "web1", run = "true", stays = 60 } }]
+expect = [{ answers = { url = "http://web1.public/", stays = 60 } }]
 "#;
 
 #[test]
@@ -91,10 +91,11 @@ fn a_full_disk_of_the_host_is_named() {
     }
     let _alone = site::alone();
     let site = Site::built_in();
+    assert_eq!(site.run(&["arch1", "--quiet"]).code, 0);
     let said = site.run_in("16m", &["test", "arch1"]);
     assert_eq!(said.code, 1, "{}", said.text);
     for words in
-        ["did not fit on this host", "hint: make room there, or name another folder in $TMPDIR"]
+        ["web1: this host cannot write its disk any more", "name another folder in $TMPDIR"]
     {
         assert!(said.text.contains(words), "{words:?} is not in\n{}", said.text);
     }

@@ -3,6 +3,7 @@
 
 use super::file::Scenario;
 use super::promises::Promises;
+use super::url::Host;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::names;
@@ -22,9 +23,17 @@ impl Scenario {
     pub fn of_architecture(tree: &Tree, architecture: &Architecture) -> Result<Vec<Scenario>> {
         let promises = Promises::built_in();
         let mut scenarios = Vec::new();
+        let has_website = Host::website(architecture).is_some();
         for folder in [ALL, &architecture.name] {
+            let is_for_all = folder == ALL;
             let folder = format!("{FOLDER}/{folder}");
             for (file, content) in tree.below(&folder) {
+                // One for all that asks the website is told where there is one.
+                let asks_website =
+                    String::from_utf8_lossy(&content.content).contains("://website/");
+                if is_for_all && asks_website && !has_website {
+                    continue;
+                }
                 let path = format!("{folder}/{file}");
                 let bytes = &content.content;
                 scenarios.push(Scenario::read(&path, bytes, architecture, &promises)?);

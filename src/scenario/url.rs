@@ -62,9 +62,13 @@ const WEBSITE: &str = "website";
 const PUBLIC: &str = "public";
 
 impl Host {
-    /// Where the website of an architecture is: at the floating address that is for it, else
-    /// at the one server on the public network. None where that is nowhere or unclear.
+    /// Where the website of an architecture is: at a floating address of that name or at the
+    /// one that is for it, else at the one server on the public network. None where that is
+    /// nowhere or unclear.
     pub fn website(of: &Architecture) -> Option<Host> {
+        if of.floating.contains_key(WEBSITE) {
+            return Some(Host::Floating(WEBSITE.to_owned()));
+        }
         if let Some(floating) = of.floating_for(Purpose::Web).next() {
             return Some(Host::Floating(floating.name.clone()));
         }

@@ -68,14 +68,17 @@ fn base_differs(
     folders: &[PathBuf; 2],
 ) -> Result<Option<Vec<String>>> {
     let [a, b] = listings(folders)?;
-    let names: BTreeSet<String> =
-        listing::differences(&a, &b).into_iter().map(|entry| entry.name).collect();
+    let differ = listing::differences(&a, &b);
     let of = |store: &Path, key: Key| store.join("objects").join(key.to_string());
     let bases = stores.map(|store| of(store, base));
     let list = |store: usize| list_tree(&of(stores[store], tools), &bases[store]);
     let [mut a, mut b] = [list(0)?, list(1)?];
-    // What is finished later (times in logs) may differ before.
-    let matters = |file: &ListedFile| names.contains(&format!("/{}", file.path));
+    // What is changed later again (times in logs) may differ before.
+    let same: BTreeSet<String> = (listing::differences(&a, &b).into_iter())
+        .filter(|entry| differ.contains(entry))
+        .map(|entry| entry.name)
+        .collect();
+    let matters = |file: &ListedFile| same.contains(&format!("/{}", file.path));
     a.retain(matters);
     b.retain(matters);
     let details = listed(&a, &b, &bases);

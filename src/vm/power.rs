@@ -150,16 +150,27 @@ impl Machine {
         }
     }
 
-    /// Whether QEMU stopped the machine because the host could not write its disk.
+    /// An error when QEMU died, or stopped the machine: not when it is switched off.
+    pub(super) fn check_emulator(&self) -> Result<()> {
+        let has_shut_down = || self.qmp.events().iter().any(|(_, name)| name == "SHUTDOWN");
+        match &self.qemu {
+            Some(qemu) if qemu.has_ended() && !has_shut_down() => Err(self.ended_by_itself()),
+            Some(_) if self.has_no_disk() => Err(self.stopped_by_its_disk()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the host could not read or write the machine's disk; for want of room QEMU
+    /// stops it then.
     fn has_no_disk(&self) -> bool {
         self.qmp.events().iter().any(|(_, name)| name == "BLOCK_IO_ERROR")
     }
 
     fn stopped_by_its_disk(&self) -> Error {
         let folder = self.folder.path();
-        let message = format!("{}: what its disk wrote did not fit on this host", self.config.name);
+        let message = format!("{}: this host cannot write its disk any more", self.config.name);
         Error::build(message).detail(format!("it is kept below {}", folder.display())).hint(
-            "make room there, or name another folder in $TMPDIR; some 2 GB a machine are enough",
+            "if that disk is full, make room or name another folder in $TMPDIR; some 2 GB a machine are enough",
         )
     }
 

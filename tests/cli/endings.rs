@@ -43,7 +43,9 @@ fn all_steps() -> BTreeSet<&'static str> {
 
 fn remove(world: &World, folders: &[&str]) {
     for folder in folders {
-        drop(std::fs::remove_dir_all(world.path(folder)));
+        let removed = std::fs::remove_dir_all(world.path(folder));
+        let is_gone = |e: &std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
+        assert!(removed.as_ref().err().is_none_or(is_gone), "{folder}: {removed:?}");
     }
 }
 
@@ -65,8 +67,9 @@ fn killed_at_every_step() {
             exit 0"#
         );
         let said = world.cli("arch1 --jobs 1").mounts(&script).run();
-        // The last steps may be over so soon after they began.
-        assert!(delay != "0" || said.stdout == "killed\n", "{step}: {}", said.text());
+        // A step may be over 20 ms after it began, and the last one sooner.
+        let must_die = delay == "0" && step != "image";
+        assert!(!must_die || said.stdout == "killed\n", "{step}: {}", said.text());
         world.cli("arch1 --quiet").stdout(IMAGE).code(0);
         assert!(image(&world) == whole, "other bytes after {step}");
         assert_eq!(world.list("store/tmp"), [""; 0], "left by {step}");

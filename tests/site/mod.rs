@@ -88,7 +88,7 @@ impl Site {
     /// The same on a host whose folder for temporary files has so much room.
     pub(crate) fn run_in(&self, size: &str, arguments: &[&str]) -> Said {
         let mount = format!("mount -t tmpfs -o size={size} none \"$TMPDIR\"\n{PLAIN}");
-        let script = format!("exec /usr/bin/unshare -m /bin/sh -c '{mount}' \"$0\" \"$@\"");
+        let script = format!("exec /usr/bin/unshare -m /bin/sh -e -c '{mount}' \"$0\" \"$@\"");
         self.said(&self.program(&script, arguments))
     }
 

@@ -145,7 +145,9 @@ impl Looker<'_, '_> {
             }
         }
         if !is_whose(answers, self.cast, &server) {
-            return Ok(Some(format!("{url}: an answer from {server}")));
+            let whose =
+                if server.is_empty() { "a server that does not say its name" } else { &server };
+            return Ok(Some(format!("{url}: an answer from {whose}")));
         }
         self.met.insert(server);
         Ok(None)

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::exec;
 use crate::progress;
 use crate::scenario::{Act, Action, Cast, Expect, Scenario, Step};
+use crate::vm::Machine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -132,7 +133,11 @@ impl Story<'_, '_> {
             match self.look(expect, &mut met)? {
                 Look::Holds => break,
                 Look::Not(_) if in_time => std::thread::sleep(PAUSE),
-                Look::Not(seen) => return Err(self.failed(expect, &seen)),
+                Look::Not(seen) => {
+                    // Nothing is known of an image whose emulator died, or stands still.
+                    self.stage.machines.values().try_for_each(Machine::check_emulator)?;
+                    return Err(self.failed(expect, &seen));
+                }
             }
         }
         let after = since.elapsed().as_secs_f64();
