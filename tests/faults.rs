@@ -94,9 +94,7 @@ fn a_full_disk_of_the_host_is_named() {
     assert_eq!(site.run(&["arch1", "--quiet"]).code, 0);
     let said = site.run_in("16m", &["test", "arch1"]);
     assert_eq!(said.code, 1, "{}", said.text);
-    for words in
-        [": this host cannot write its disk any more", "name another folder in $TMPDIR"]
-    {
+    for words in [": this host cannot write its disk any more", "name another folder in $TMPDIR"] {
         assert!(said.text.contains(words), "{words:?} is not in\n{}", said.text);
     }
 }
