@@ -141,10 +141,21 @@ impl Machine {
     /// # Errors
     /// `Check` when no answer comes, `Build` when the harness broke.
     pub fn run(&mut self, command: &str, native: Duration) -> Result<Output> {
+        // The guest's own `timeout` ends it; this limit is for a guest that is gone.
+        self.run_or_give_up(command, native, native * 2 + BOOT)
+    }
+
+    /// As [`Machine::run`], of a guest that may well be gone, and is not worth waiting for
+    /// longer than `patience` (native).
+    pub(super) fn run_or_give_up(
+        &mut self,
+        command: &str,
+        native: Duration,
+        patience: Duration,
+    ) -> Result<Output> {
         let limit = self.limit(native);
         let number = self.shell.send(command, limit.length())?;
-        // The guest's own `timeout` ends it; this limit is for a guest that is gone.
-        let longer = self.limit(native * 2 + BOOT);
+        let longer = self.limit(patience);
         self.wait(&format!("`{command}` ends"), longer, |machine, patience| {
             machine.shell.answer(number, patience)
         })

@@ -35,11 +35,10 @@ true"#;
 /// What all machines say to a command; they are asked at a time.
 fn ask_all(
     stage: &mut Stage<'_>,
-    command: &str,
-    native: Duration,
+    ask: impl Fn(&mut Machine) -> Result<String> + Sync,
 ) -> Vec<(String, Result<String>)> {
+    let ask = &ask;
     std::thread::scope(|scope| {
-        let ask = |machine: &mut Machine| machine.succeed(command, native);
         let threads: Vec<_> = stage
             .machines
             .iter_mut()
@@ -51,12 +50,20 @@ fn ask_all(
 }
 
 /// The last lines that each machine logged within so many seconds. One that does not
-/// answer any more has none here: its console is kept.
+/// answer any more has none here: its console is kept. Nobody waits long for that: a
+/// machine that hangs is often why its scenario failed.
 pub(super) fn journals(stage: &mut Stage<'_>, seconds: f64) -> BTreeMap<String, String> {
     let since = seconds.ceil() as u64 + 1;
     let command =
         format!("journalctl -q --no-pager -o short-precise --since=-{since}s -n {JOURNAL_LINES}");
-    let answers = ask_all(stage, &command, GLANCE).into_iter();
+    let ask = |machine: &mut Machine| {
+        if machine.status()? != "running" {
+            return Err(Error::check("it stands still"));
+        }
+        let output = machine.run_or_give_up(&command, GLANCE, GLANCE)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    };
+    let answers = ask_all(stage, ask).into_iter();
     answers.filter_map(|(name, said)| Some((name, said.ok()?))).collect()
 }
 
@@ -67,7 +74,7 @@ pub(super) fn healthy(stage: &mut Stage<'_>) -> Result<Look> {
     if !ill.is_empty() {
         return Ok(Look::Not(ill.join("\n")));
     }
-    for (name, said) in ask_all(stage, ILL, HEALTH) {
+    for (name, said) in ask_all(stage, |machine| machine.succeed(ILL, HEALTH)) {
         let said = said?;
         if !said.is_empty() {
             ill.push(format!("{name}: {said}"));
