@@ -63,3 +63,24 @@ impl Scenario {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Spec;
+
+    #[test]
+    fn whoever_has_no_website_has_no_scenario_of_it() {
+        let spec = Spec::load(Tree::embedded()).unwrap();
+        let mut architecture = spec.architecture("arch1").unwrap().clone();
+        let has = |architecture: &Architecture| {
+            let all = Scenario::of_architecture(&spec.tree, architecture).unwrap();
+            ["https", "as-shipped"].map(|name| all.iter().any(|scenario| scenario.name == name))
+        };
+        assert_eq!(has(&architecture), [true, true]);
+        for server in architecture.servers.values_mut() {
+            server.addresses.remove("public");
+        }
+        assert_eq!(has(&architecture), [false, true]);
+    }
+}

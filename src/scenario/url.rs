@@ -1,7 +1,6 @@
 //! URLs of scenarios: `http://web/` means the floating address `web`,
 //! `http://web1.private/` a server's own address, `http://website/` wherever the website is
-//! in this architecture. Which of its IP versions is asked is
-//! said elsewhere.
+//! in this architecture. Which of its IP versions is asked is said elsewhere.
 
 use crate::spec::{Architecture, Purpose};
 use serde::Deserialize;

@@ -145,8 +145,7 @@ impl Machine {
         match &self.qemu {
             None => Err(self.is_off()),
             Some(qemu) if qemu.has_ended() => Err(self.ended_by_itself()),
-            Some(_) if self.has_no_disk() => Err(self.stopped_by_its_disk()),
-            Some(_) => Ok(()),
+            Some(_) => self.check_emulator(),
         }
     }
 
