@@ -13,7 +13,7 @@ use imagebuild::vm::{
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use vm::ask::{boot, native};
-use vm::world;
+use vm::{logs, world};
 
 const V4: &str = "http://172.16.0.10/servercheck.txt";
 const V6: &str = "http://[2001:db8::ffff:10]/servercheck.txt";
@@ -37,7 +37,7 @@ fn wire(config: &mut MachineConfig) -> Wired {
     let folder = tempfile::tempdir().unwrap();
     let segment = |name| Segment::new(name, folder.path()).unwrap_or_else(|e| panic!("{e}"));
     let (public, private) = (segment("public"), segment("private"));
-    public.capture(&world().out.join("logs/net-public.pcapng")).unwrap();
+    public.capture(&logs().join("net-public.pcapng")).unwrap();
     config.nics[0].cable = public.plug("web1").unwrap();
     config.nics[1].cable = private.plug("web1").unwrap();
     let users = clients(&["172.16.255.1/16", "172.16.255.2/16", "2001:db8::f:1/64"]);

@@ -33,13 +33,21 @@ struct House {
     open: Option<(&'static Architecture, Stage<'static>, Run)>,
     /// Why an architecture cannot be opened: told to every test, tried once.
     closed: BTreeMap<String, String>,
+    /// What was wrong when a topology ended: no test of the next one's.
+    late: Vec<String>,
 }
 
 /// What a test does in the house.
 type Play = Box<dyn FnOnce(&mut House) -> Result<(), Failed> + Send>;
 
+/// Folder with what was measured.
 fn out() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios")
+}
+
+/// The images; `boot.rs` boots the same files.
+fn images() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("images")
 }
 
 /// Builds the images as a user would, and boots them.
@@ -51,20 +59,20 @@ fn set_up(
     project.fetch(&[TOOLS, VM_TOOLS]);
     Program::new(project::PROGRAM)
         .args([architecture.name.as_str(), "--out"])
-        .arg(out())
+        .arg(images())
         .envs(std::env::vars_os())
         .dir(project::folder())
         .run()
         .map_err(|error| error.to_string())?;
-    let images = architecture.servers.values();
-    let images = images
-        .map(|server| (server.name.clone(), out().join(format!("{}.qcow2", server.image_id))));
+    let servers = architecture.servers.values();
+    let files = servers
+        .map(|server| (server.name.clone(), images().join(format!("{}.qcow2", server.image_id))));
     let plan = Plan::of_tools(&project.lock, TOOLS).unwrap();
     let tools = Build::new(&project.store, &plan).provide(plan.steps[0].key).unwrap();
     let emulator = Emulator::provide(&project.store, &project.lock).unwrap();
     let props = Props {
         emulator,
-        images: images.collect(),
+        images: files.collect(),
         tools: tools.path("tree"),
         logs: out().join(&architecture.name),
         stretch: None,
@@ -83,7 +91,7 @@ impl House {
             return Err(Failed::from(why));
         }
         if self.open.as_ref().is_none_or(|(open, ..)| open.name != *name) {
-            self.close()?;
+            self.close();
             match set_up(self.spec, architecture) {
                 Ok(stage) => self.open = Some((architecture, stage, Run::default())),
                 Err(why) => {
@@ -146,14 +154,16 @@ impl House {
     }
 
     /// Ends the machines and writes down what was measured.
-    fn close(&mut self) -> Result<(), String> {
-        let Some((architecture, stage, told)) = self.open.take() else { return Ok(()) };
+    fn close(&mut self) {
+        let Some((architecture, stage, told)) = self.open.take() else { return };
         let run = Run { outcomes: told.outcomes, ..stage.facts() };
         let file = |suffix: &str| out().join(format!("{}.{suffix}", architecture.name));
         std::fs::write(file("html"), report::page(self.spec, architecture, &run)).unwrap();
         std::fs::write(file("xml"), report::junit(&run)).unwrap();
         std::fs::write(file("scenarios.json"), report::json(&run).unwrap()).unwrap();
-        stage.strike().map_err(|error| error.to_string())
+        if let Err(error) = stage.strike() {
+            self.late.push(format!("{}: {error}", architecture.name));
+        }
     }
 }
 
@@ -181,10 +191,12 @@ fn words_of(outcome: &Outcome) -> String {
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    std::fs::create_dir_all(out()).unwrap();
     arguments.test_threads = Some(1);
     // They live as long as the process, like the stages that borrow them.
     let spec: &'static Spec = Box::leak(Box::new(Spec::read(project::folder()).unwrap()));
-    let house = Arc::new(Mutex::new(House { spec, open: None, closed: BTreeMap::new() }));
+    let house =
+        Arc::new(Mutex::new(House { spec, open: None, closed: BTreeMap::new(), late: Vec::new() }));
     let mut trials = Vec::new();
     let mut add = |name: String, play: Play| {
         let house = Arc::clone(&house);
@@ -215,9 +227,11 @@ fn main() -> ExitCode {
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if let Err(why) = house.lock().unwrap_or_else(PoisonError::into_inner).close() {
-        eprintln!("{why}");
-        return ExitCode::FAILURE;
+    let mut house = house.lock().unwrap_or_else(PoisonError::into_inner);
+    house.close();
+    if house.late.is_empty() {
+        return conclusion.exit_code();
     }
-    conclusion.exit_code()
+    eprintln!("{}", house.late.join("\n"));
+    ExitCode::FAILURE
 }

@@ -36,7 +36,7 @@ pub(crate) const LARGER: u64 = 8 << 30;
 /// All that is made once.
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
-    /// Folder with the images.
+    /// Folder with the images; `scenarios.rs` boots the same files.
     pub(crate) out: PathBuf,
     /// The closure that builds images.
     pub(crate) tools: PathBuf,
@@ -49,8 +49,8 @@ pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         sandbox::use_helper(env!("CARGO_BIN_EXE_imagebuild"));
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot");
-        std::fs::create_dir_all(out.join("logs")).unwrap();
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
+        std::fs::create_dir_all(logs()).unwrap();
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let store = Store::open(&Store::default_root()).unwrap();
         let lock = Lock::read(&project.join("imagebuild.lock")).unwrap();
@@ -61,6 +61,11 @@ pub(crate) fn world() -> &'static World {
         let spec = Spec::load(Tree::embedded()).unwrap();
         World { emulator, out, tools, spec, built: Mutex::default() }
     })
+}
+
+/// Folder with the consoles of all machines.
+pub(crate) fn logs() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot")
 }
 
 /// Builds a server, as a user would.
@@ -117,7 +122,7 @@ impl World {
     pub(crate) fn bare(&self, image: &str, test: &str) -> MachineConfig {
         let disk = DiskConfig::of_image(self.image(image));
         let config = MachineConfig::new(&format!("{image}-{test}"), disk);
-        config.logs(self.out.join("logs")).processors(1).nic(Cable::Loose).nic(Cable::Loose)
+        config.logs(logs()).processors(1).nic(Cable::Loose).nic(Cable::Loose)
     }
 
     /// A server with all its credentials in SMBIOS.
