@@ -1,6 +1,6 @@
-//! What goes wrong while machines run: a kernel that panics, a machine that hangs, QEMU
-//! killed, a full disk of the host, Ctrl-C. Each has a reason, its own exit code, and
-//! leaves nothing; other scenarios go on.
+//! What goes wrong while machines run: a kernel that panics, a machine that hangs or
+//! starts again and again, QEMU killed, a full disk of the host, Ctrl-C. Each has a
+//! reason, its own exit code, and leaves nothing; other scenarios go on.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -29,6 +29,18 @@ do = [{ pause = "web1" }]
 expect = [{ answers = { url = "http://web1.public/", within = 0.2 } }]
 "#;
 
+/// A boot loader that jumps to the firmware's entry (`jmp f000:fff0`): it starts again.
+const LOOPS: &str = r#"title = "A machine starts again and again"
+
+[[steps]]
+say = "web1's boot loader is overwritten"
+do = [
+    { run = { on = "web1", command = "printf '\\352\\360\\377\\000\\360' | dd of=/dev/vda conv=notrunc,fsync" } },
+    { reboot = "web1" },
+]
+expect = [{ healthy = {} }]
+"#;
+
 /// Long enough for the test to kill QEMU.
 const KILLED: &str = r#"title = "QEMU is killed"
 
@@ -41,9 +53,14 @@ expect = [{ answers = { url = "http://web1.public/", stays = 60 } }]
 fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
     let _alone = site::alone();
     let site = Site::built_in();
-    let files = [("panics.toml", PANICS), ("hangs.toml", HANGS), ("killed.toml", KILLED)];
+    let files = [
+        ("panics.toml", PANICS),
+        ("hangs.toml", HANGS),
+        ("loops.toml", LOOPS),
+        ("killed.toml", KILLED),
+    ];
     files.iter().for_each(|(name, text)| site.put(name, text));
-    let chosen = ["panics.toml", "hangs.toml", "killed.toml", "as-shipped"];
+    let chosen = ["panics.toml", "hangs.toml", "loops.toml", "killed.toml", "as-shipped"];
     let chosen = chosen.iter().flat_map(|name| ["--scenario", name]);
     let arguments: Vec<&str> =
         ["test", "arch1", "--junit", "test.xml"].into_iter().chain(chosen).collect();
@@ -57,16 +74,18 @@ fn each_fault_is_told_as_what_it_is_and_the_others_go_on() {
         "Kernel panic - not syncing: sysrq triggered crash",
         "      FAILED hangs in ",
         "nobody answers for the address",
+        "      FAILED loops in ",
+        "but it starts again and again (",
         "       BROKE killed in ",
         "web1: QEMU ended by itself",
         "        Kept as-shipped in ",
         // What is not known of the images comes before what is wrong with them.
-        "error: the harness broke in 1 of 4 runs\n  killed\n",
+        "error: the harness broke in 1 of 5 runs\n  killed\n",
     ] {
         assert!(said.text.contains(words), "{words:?} is not in\n{}", said.text);
     }
     assert_eq!(said.code, 1);
-    assert!(site.read("test.xml").contains("tests=\"4\" failures=\"2\" errors=\"1\""));
+    assert!(site.read("test.xml").contains("tests=\"5\" failures=\"3\" errors=\"1\""));
     site.assert_nothing_is_left();
 }
 

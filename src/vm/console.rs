@@ -1,5 +1,5 @@
-//! The serial console: all that the guest prints, kept in memory and in a file, watched
-//! for words that no healthy machine says.
+//! The serial console: all that the guest prints, kept in memory and in a file, there with
+//! the time of each line, watched for words that no healthy machine says.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Stands in a log between two machines.
 const ANOTHER: &str = "\n\n--- restored: the same machine at an earlier moment ---\n\n";
@@ -116,6 +116,39 @@ fn after_sequence(mut characters: std::str::Chars<'_>) -> std::str::Chars<'_> {
     }
 }
 
+/// A log of lines with the time at which each began: UTC, as in the captures.
+struct Stamped<W> {
+    out: W,
+    /// Whether the next byte begins a line.
+    is_start: bool,
+}
+
+impl<W: Write> Stamped<W> {
+    fn new(out: W) -> Stamped<W> {
+        Stamped { out, is_start: true }
+    }
+
+    fn write(&mut self, bytes: &[u8], now: SystemTime) -> std::io::Result<()> {
+        let mut text = Vec::with_capacity(bytes.len() + 32);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.is_start {
+                text.extend_from_slice(time_of_day(now).as_bytes());
+            }
+            text.extend_from_slice(line);
+            self.is_start = line.ends_with(b"\n");
+        }
+        self.out.write_all(&text)
+    }
+}
+
+/// `23:05:09.042 | `, UTC.
+fn time_of_day(now: SystemTime) -> String {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, milliseconds) = (now.as_secs() % 86_400, now.subsec_millis());
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{milliseconds:03} | ", seconds % 60)
+}
+
 /// A console being read; it outlives a power cut.
 #[derive(Debug)]
 pub(super) struct Console {
@@ -124,8 +157,9 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Reads `stream`; what comes is also added to `log`, as it is. What an earlier
-    /// machine of that name said there stays: a scenario's machines come after others'.
+    /// Reads `stream`; what comes is also added to `log`, each line with its time. What an
+    /// earlier machine of that name said there stays: a scenario's machines come after
+    /// others'.
     pub(super) fn new(stream: UnixStream, log: &Path) -> Result<Console> {
         let failed = |e: std::io::Error| Error::io("write", log, &e);
         let mut file = File::options().create(true).append(true).open(log).map_err(failed)?;
@@ -141,13 +175,14 @@ impl Console {
     /// Reads the console of the next life, on a thread that ends with the stream.
     pub(super) fn follow(&self, mut stream: UnixStream) -> Result<()> {
         let opened = File::options().append(true).open(&self.log);
-        let mut file = opened.map_err(|e| Error::io("write", &self.log, &e))?;
+        let file = opened.map_err(|e| Error::io("write", &self.log, &e))?;
+        let mut log = Stamped::new(file);
         let writer = Arc::clone(&self.shared);
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 14];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 // The log is for people; without it the test still knows all.
-                drop(file.write_all(&buffer[..count]));
+                drop(log.write(&buffer[..count], SystemTime::now()));
                 lock(&writer.0).push(&buffer[..count]);
                 writer.1.notify_all();
             }
@@ -242,7 +277,22 @@ mod tests {
         let found = console.said(&["four", "three"], Mark::default(), patience);
         assert_eq!(found.as_deref(), Some("two three"));
         assert_eq!(console.said(&["two"], console.mark(), Duration::from_millis(1)), None);
-        assert_eq!(std::fs::read(log.path()).unwrap(), b"one\ntwo three\nfour\n");
+        let kept = std::fs::read_to_string(log.path()).unwrap();
+        let lines: Vec<&str> = kept.lines().map(|line| line.split_once(" | ").unwrap().1).collect();
+        assert_eq!(lines, ["one", "two three", "four"]);
+    }
+
+    #[test]
+    fn a_line_has_the_time_at_which_it_began() {
+        let mut log = Stamped::new(Vec::new());
+        let at = |seconds: u64, thousandth: u64| {
+            UNIX_EPOCH + Duration::from_millis(seconds * 1000 + thousandth)
+        };
+        log.write(b"one\r\ntw", at(86_399, 7)).unwrap();
+        log.write(b"o\n", at(2 * 86_400, 0)).unwrap();
+        log.write(b"three\n", at(2 * 86_400 + 3661, 42)).unwrap();
+        let text = String::from_utf8(log.out).unwrap();
+        assert_eq!(text, "23:59:59.007 | one\r\n23:59:59.007 | two\n01:01:01.042 | three\n");
     }
 
     proptest! {

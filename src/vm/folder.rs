@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 const PREFIX: &str = "imagebuild-vm-";
@@ -22,6 +23,9 @@ pub(super) struct RunFolder {
 impl RunFolder {
     /// A new one, below the folder for temporary files.
     pub(super) fn new() -> Result<RunFolder> {
+        // One at a time: another thread's sweep must not meet a folder that is not locked yet.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let parent = std::env::temp_dir();
         sweep(&parent);
         let folder = tempfile::Builder::new()

@@ -5,10 +5,11 @@
 use super::config::MachineConfig;
 use super::emulator::{Accelerator, Emulator};
 use super::machine::Machine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::fs::Sha256Digest;
 use crate::progress;
 use crate::store::Store;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -57,8 +58,10 @@ pub fn probe_kvm(
     let path = answer_path(store.root())?;
     let found = match remembered(&path) {
         Some(known) => known,
+        // Closed, or not there: that may be otherwise the next time, and costs nothing to see.
+        None if !is_open() => Accelerator::Tcg,
         None => {
-            let found = try_it(emulator, config);
+            let found = try_it(emulator, config)?;
             crate::fs::write_atomically(&path, word(found).as_bytes())?;
             found
         }
@@ -101,19 +104,23 @@ fn answer_path(store: &Path) -> Result<PathBuf> {
     Ok(folder.join(key.to_string()))
 }
 
-fn try_it(emulator: &Emulator, config: &MachineConfig) -> Accelerator {
-    if !Path::new("/dev/kvm").exists() {
-        return Accelerator::Tcg;
-    }
+/// Whether this user may use the device.
+fn is_open() -> bool {
+    File::options().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
+/// An answer, unless a signal came first.
+fn try_it(emulator: &Emulator, config: &MachineConfig) -> Result<Accelerator> {
     progress::step("Probing", "/dev/kvm, by booting with it");
     let start = Instant::now();
     match boots(emulator, config) {
-        Ok(()) => Accelerator::Kvm,
+        Ok(()) => Ok(Accelerator::Kvm),
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
         Err(error) => {
             let seconds = start.elapsed().as_secs();
             let why = error.message().to_owned();
             progress::warn(format!("KVM does not work here ({why}; {seconds} s): emulating"));
-            Accelerator::Tcg
+            Ok(Accelerator::Tcg)
         }
     }
 }

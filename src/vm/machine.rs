@@ -14,7 +14,7 @@ use crate::exec::{self, Output};
 use crate::sandbox::Running;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Native time from power-on to the shell's greeting, firmware and boot loader included.
 const BOOT: Duration = Duration::from_secs(5);
@@ -22,6 +22,9 @@ const BOOT: Duration = Duration::from_secs(5);
 pub(super) const GLANCE: Duration = Duration::from_millis(100);
 /// Emulators panic now and then before systemd runs; more often is the image's fault.
 const PANICS_FORGIVEN: u32 = 1;
+/// A guest that was told to restart does so once, firmware once more; a guest that does it
+/// more often in one boot will never be up.
+const RESTARTS: usize = 2;
 
 /// A machine; dropping it is pulling its plug and scrapping its disks.
 #[derive(Debug)]
@@ -35,9 +38,13 @@ pub struct Machine {
     pub(super) console: Console,
     /// Where the present boot starts on the console.
     pub(super) boot: Mark,
+    /// When it started.
+    pub(super) booted: Instant,
     /// Greetings of boots that were waited for.
     pub(super) greeted: usize,
     panics: u32,
+    /// From where to where boots went on the console that ended in a forgiven panic.
+    forgiven: Vec<(Mark, Mark)>,
     // Dropped before the folder, which QEMU uses until it has ended. None: it is off.
     pub(super) qemu: Option<Running>,
     pub(super) folder: RunFolder,
@@ -86,8 +93,10 @@ impl Machine {
             console: Console::new(console, &log.join(format!("{}.console", config.name)))?,
             qmp: Qmp::new(qmp)?,
             boot: Mark::default(),
+            booted: Instant::now(),
             greeted: 0,
             panics: 0,
+            forgiven: Vec::new(),
             config,
             qemu: Some(qemu),
             folder,
@@ -125,7 +134,9 @@ impl Machine {
                 Err(_) if self.is_emulators_panic() => {
                     self.panics += 1;
                     crate::progress::warn(format!("{}: kernel panic at boot", self.config.name));
+                    let from = self.boot;
                     self.cut_power()?;
+                    self.forgiven.push((from, self.boot));
                 }
                 other => break other?,
             }
@@ -195,10 +206,13 @@ impl Machine {
         self.console.text(self.boot)
     }
 
-    /// What no healthy machine says, over all boots, with the lines.
+    /// What no healthy machine says, with the lines, over all boots but those whose panic was
+    /// forgiven.
     pub fn alarms(&self) -> Vec<(Alarm, String)> {
-        let all = self.console.alarms();
-        all.into_iter().map(|(_, alarm, line)| (alarm, line)).collect()
+        let is_in = |at: Mark| move |(from, to): &(Mark, Mark)| (*from..*to).contains(&at);
+        let all = self.console.alarms().into_iter();
+        let counted = all.filter(|(at, _, _)| !self.forgiven.iter().any(is_in(*at)));
+        counted.map(|(_, alarm, line)| (alarm, line)).collect()
     }
 
     /// Restarts the guest in an orderly way and waits for its shell.
@@ -206,7 +220,7 @@ impl Machine {
     /// # Errors
     /// As [`Machine::wait_for_shell`].
     pub fn reboot(&mut self) -> Result<Duration> {
-        self.boot = self.console.mark();
+        self.begin_boot();
         let limit = self.limit(BOOT).length();
         self.shell.send("systemctl --no-block reboot", limit)?;
         self.wait_for_shell()
@@ -217,7 +231,7 @@ impl Machine {
     /// # Errors
     /// When QEMU does not do it.
     pub fn cut_power(&mut self) -> Result<()> {
-        self.boot = self.console.mark();
+        self.begin_boot();
         self.greeted = self.shell.greetings();
         self.qmp.execute("system_reset", json!({})).map(drop)
     }
@@ -252,7 +266,7 @@ impl Machine {
             self.qmp.execute("quit", json!({}))?;
             qemu.wait()?;
         }
-        if alarms.len() <= self.panics as usize {
+        if alarms.is_empty() {
             return Ok(());
         }
         let lines: Vec<String> = alarms.into_iter().map(|(_, line)| line).collect();
@@ -288,11 +302,28 @@ impl Machine {
             if let Some(line) = self.panic() {
                 return Err(self.failed(&format!("waited until {what}, but: {line}")));
             }
+            let restarts = self.restarts();
+            if restarts > RESTARTS {
+                let why = format!("but it starts again and again ({restarts} times)");
+                return Err(self.failed(&format!("waited until {what}, {why}")));
+            }
             if limit.left().is_none() {
                 let seconds = limit.length().as_secs();
                 return Err(self.failed(&format!("not within {seconds} s: {what}")));
             }
         }
+    }
+
+    /// What was said, and what happened, from now on is the next boot's.
+    pub(super) fn begin_boot(&mut self) {
+        self.boot = self.console.mark();
+        self.booted = Instant::now();
+    }
+
+    /// How often the machine was reset in the present boot, by whomever.
+    fn restarts(&self) -> usize {
+        let events = self.events().into_iter();
+        events.filter(|(at, name)| *at >= self.booted && name == "RESET").count()
     }
 
     /// The kernel's panic in the present boot.

@@ -3,7 +3,7 @@
 
 use super::launch::{self, Disks, Launched};
 use super::machine::{GLANCE, Machine};
-use super::qmp::Qmp;
+use super::qmp::{Qmp, SHUTDOWN};
 use super::shell::Shell;
 use crate::error::{Error, Result};
 use crate::exec;
@@ -79,7 +79,7 @@ impl Machine {
         let launched = launch::launch(&self.emulator, config, accelerator, disks, false);
         let Launched { qmp, console, shell, qemu } =
             launched.map_err(|e| e.context(&self.config.name))?;
-        self.boot = self.console.mark();
+        self.begin_boot();
         self.console.follow(console)?;
         (self.shell, self.greeted) = (Shell::new(shell)?, 0);
         self.qmp = Qmp::new(qmp)?;
@@ -151,7 +151,7 @@ impl Machine {
 
     /// An error when QEMU died, or stopped the machine: not when it is switched off.
     pub(super) fn check_emulator(&self) -> Result<()> {
-        let has_shut_down = || self.qmp.events().iter().any(|(_, name)| name == "SHUTDOWN");
+        let has_shut_down = || self.qmp.events().iter().any(|(_, name)| name == SHUTDOWN);
         match &self.qemu {
             Some(qemu) if qemu.has_ended() && !has_shut_down() => Err(self.ended_by_itself()),
             Some(_) if self.has_no_disk() => Err(self.stopped_by_its_disk()),

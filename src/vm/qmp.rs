@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// QEMU itself is native: a minute without an answer is a fault of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The guest has switched itself off.
+pub(super) const SHUTDOWN: &str = "SHUTDOWN";
+
 /// Longer lines are no answer to anything that is asked here.
 const LONGEST: u64 = 16 << 20;
 
@@ -42,7 +45,12 @@ impl Line {
             let text = string(error.get("desc")).ok_or_else(strange)?;
             return Ok(Line::Failure(id, text));
         }
-        string(members.get("event")).map(Line::Event).ok_or_else(strange)
+        let event = string(members.get("event")).ok_or_else(strange)?;
+        // QEMU that is asked or told by a signal to end says the same word as the guest.
+        let is_guests =
+            members.get("data").and_then(|data| data.get("guest")) != Some(&json!(false));
+        let is_ended = event == SHUTDOWN && !is_guests;
+        Ok(Line::Event(if is_ended { "SHUTDOWN by the host".to_owned() } else { event }))
     }
 }
 
@@ -169,6 +177,17 @@ mod tests {
         let said = "{\"QMP\": {}}\n{\"return\": {}, \"id\": 1}\n{\"return\": 1, \"id\": 0}\n{\"return\": 2, \"id\": 2}\n";
         (&qemu).write_all(said.as_bytes()).unwrap();
         assert_eq!(Qmp::new(ours).unwrap().execute("stop", json!({})).unwrap(), 2);
+    }
+
+    #[test]
+    fn who_ended_the_machine_is_told() {
+        let event = |data| format!("{{\"event\": \"SHUTDOWN\"{data}}}");
+        let named = |data| Line::parse(&event(data)).unwrap();
+        let is = |name: &str| Line::Event(name.to_owned());
+        let by_guest = r#", "data": {"guest": true, "reason": "guest-shutdown"}"#;
+        assert_eq!([named(by_guest), named("")], [is(SHUTDOWN), is(SHUTDOWN)]);
+        let by_signal = r#", "data": {"guest": false, "reason": "host-signal"}"#;
+        assert_eq!(named(by_signal), is("SHUTDOWN by the host"));
     }
 
     #[test]
