@@ -57,7 +57,7 @@ pub enum Action {
     Partition {
         /// Which network.
         network: Name,
-        /// Machines, and `users`; who is not named is alone.
+        /// Machines, and `users`; who is not named still reaches all.
         groups: Vec<Vec<Name>>,
     },
     /// The network is whole again.

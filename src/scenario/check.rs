@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::names;
 use crate::spec::source::Sources;
 use crate::spec::{Architecture, Floating, Network};
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// A scenario's file being checked.
@@ -28,8 +29,11 @@ impl Checker<'_> {
         for (name, part) in &self.raw.cast {
             self.part(name, part)?;
         }
-        for load in self.raw.loads.values() {
+        for (name, load) in &self.raw.loads {
             self.host(load.url.span(), &load.url.get_ref().host)?;
+            load.said_pace().map_err(|(span, message, hint)| {
+                self.sources.error(span.unwrap_or_else(|| name.span()), message).hint(hint)
+            })?;
         }
         self.steps()
     }
@@ -117,7 +121,7 @@ impl Checker<'_> {
     /// The host of a URL.
     pub(super) fn host(&self, span: Range<usize>, host: &Host) -> Result<()> {
         match host {
-            Host::Address(_) => Ok(()),
+            Host::Address(address) if self.is_on_a_network(*address) => Ok(()),
             Host::Website if Host::website(self.architecture).is_some() => Ok(()),
             Host::Floating(name) if self.architecture.floating.contains_key(name) => Ok(()),
             Host::Server { name, network } if self.is_machine(name) => {
@@ -126,11 +130,19 @@ impl Checker<'_> {
                 }
                 self.no_host(span, host)
             }
-            Host::Website | Host::Floating(_) | Host::Server { .. } => self.no_host(span, host),
+            Host::Website | Host::Floating(_) | Host::Server { .. } | Host::Address(_) => {
+                self.no_host(span, host)
+            }
         }
     }
 
-    fn attached(&self, span: Range<usize>, machine: &str, network: &str) -> Result<()> {
+    fn is_on_a_network(&self, address: IpAddr) -> bool {
+        let networks = self.architecture.networks.values();
+        let mut prefixes = networks.flat_map(|network| network.v4.into_iter().chain(network.v6));
+        prefixes.any(|prefix| prefix.contains(address))
+    }
+
+    pub(super) fn attached(&self, span: Range<usize>, machine: &str, network: &str) -> Result<()> {
         let players = self.players(machine);
         let servers = players.iter().filter_map(|name| self.architecture.servers.get(*name));
         for server in servers {

@@ -85,7 +85,10 @@ impl Checker<'_> {
             Action::Disturb(line) => self.link(&line.of, &line.network),
             Action::Partition { network, groups } => {
                 self.network(network)?;
-                groups.iter().flatten().try_for_each(|member| self.member(member))
+                groups.iter().flatten().try_for_each(|member| {
+                    self.member(member)?;
+                    self.attached(member.span(), member.get_ref(), network.get_ref())
+                })
             }
             Action::Heal(network) | Action::Provider(network) => self.network(network).map(drop),
             Action::StartLoad(load) | Action::StopLoad(load) => self.load(load),

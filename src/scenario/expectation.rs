@@ -39,6 +39,11 @@ pub enum Expectation {
 }
 
 impl Expectation {
+    /// What it asks for, if it is of a URL.
+    pub(super) fn url(&self) -> Option<&Url> {
+        if let Expectation::Answers(answers) = self { Some(answers.url.get_ref()) } else { None }
+    }
+
     /// How long it has to come true, and for how long it must stay so.
     pub fn times(&self) -> (Option<Seconds>, Option<Seconds>) {
         match self {

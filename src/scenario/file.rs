@@ -7,12 +7,13 @@ use super::check::Checker;
 use super::expectation::Expectation;
 use super::promises::Promises;
 use super::url::Url;
-use super::values::{Families, Method, Rate, Seconds, some_text};
+use super::values::{Families, Method, People, Rate, Seconds, some_text};
 use crate::error::{Place, Result};
 use crate::spec::Architecture;
 use crate::spec::source::Sources;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 
@@ -40,6 +41,15 @@ pub(super) struct RawScenario {
     pub(super) mask: Option<Mask>,
 }
 
+impl RawScenario {
+    /// What loads and expectations ask for.
+    fn urls(&self) -> impl Iterator<Item = &Url> {
+        let expected = self.steps.iter().flat_map(|step| &step.get_ref().expect);
+        let asked = expected.filter_map(|one| one.get_ref().url());
+        self.loads.values().map(|load| load.url.get_ref()).chain(asked)
+    }
+}
+
 /// One of `[[steps]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -64,8 +74,15 @@ pub struct Load {
     /// Over which IP versions, in turn; both, if nothing is said.
     #[serde(default)]
     pub over: Families,
-    /// How many requests a second all of them send.
-    pub per_second: Rate,
+    /// How many requests a second all of them send, whatever the servers do.
+    per_second: Option<Spanned<Rate>>,
+    /// Instead: so many of them, and each asks again when he has his answer.
+    users: Option<Spanned<People>>,
+    /// How long each of those rests between an answer and his next request.
+    pause: Option<Spanned<Seconds>>,
+    /// Whether connections serve more than one request.
+    #[serde(default)]
+    pub keep_alive: bool,
     /// How long each waits for its answer.
     pub deadline: Seconds,
     /// GET, if nothing is said.
@@ -76,6 +93,51 @@ pub struct Load {
     pub body: String,
     /// Words that are in the body of a good answer.
     pub good: Option<String>,
+}
+
+/// How often requests of a load come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// At a rate.
+    Open(Rate),
+    /// One after another by each of so many users, with a rest in between.
+    Closed(People, Option<Seconds>),
+}
+
+impl Load {
+    /// How often requests come. The error is what is wrong with how the file says it, where
+    /// that is written if it is one of the keys, and what to write instead.
+    pub(super) fn said_pace(
+        &self,
+    ) -> Result<Pace, (Option<Range<usize>>, &'static str, &'static str)> {
+        match (&self.per_second, &self.users, &self.pause) {
+            (Some(rate), None, None) => Ok(Pace::Open(*rate.get_ref())),
+            (None, Some(users), pause) => {
+                Ok(Pace::Closed(*users.get_ref(), pause.as_ref().map(|pause| *pause.get_ref())))
+            }
+            (Some(_), Some(users), _) => Err((
+                Some(users.span()),
+                "`users` wait for their answers, `per-second` waits for nobody",
+                "keep one of the two",
+            )),
+            (_, None, Some(pause)) => Err((
+                Some(pause.span()),
+                "only `users` rest between their requests",
+                "add `users`, or take `pause` out",
+            )),
+            (None, None, None) => Err((
+                None,
+                "this load does not say how often requests come",
+                "add `per-second = 4`, or `users = 4`, each of whom waits for his answers",
+            )),
+        }
+    }
+
+    /// How often requests come.
+    pub fn pace(&self) -> Option<Pace> {
+        // A scenario that was read has one: its checker asked.
+        self.said_pace().ok()
+    }
 }
 
 /// How the mechanism is taken away; a run with it must fail.
@@ -153,9 +215,35 @@ impl Scenario {
     ) -> Result<Scenario> {
         let mut sources = Sources::default();
         let raw: RawScenario = sources.parse(path, content)?;
-        Checker { sources: &sources, architecture, promises, raw: &raw }.check()?;
+        Scenario::checked(path, raw, &sources, architecture, promises)
+    }
+
+    /// As [`Scenario::read`], of one that is for all architectures: nothing, where it asks a
+    /// website that `architecture` does not have, or not over TLS.
+    pub(super) fn read_for_all(
+        path: &str,
+        content: &[u8],
+        architecture: &Architecture,
+        promises: &Promises,
+    ) -> Result<Option<Scenario>> {
+        let mut sources = Sources::default();
+        let raw: RawScenario = sources.parse(path, content)?;
+        if raw.urls().any(|url| url.is_missing_in(architecture)) {
+            return Ok(None);
+        }
+        Scenario::checked(path, raw, &sources, architecture, promises).map(Some)
+    }
+
+    fn checked(
+        path: &str,
+        raw: RawScenario,
+        sources: &Sources,
+        architecture: &Architecture,
+        promises: &Promises,
+    ) -> Result<Scenario> {
+        Checker { sources, architecture, promises, raw: &raw }.check()?;
         let stem = Path::new(path).file_stem().unwrap_or_default();
-        Ok(finished(stem.to_string_lossy().into_owned(), raw, &sources))
+        Ok(finished(stem.to_string_lossy().into_owned(), raw, sources))
     }
 }
 

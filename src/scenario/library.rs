@@ -3,7 +3,6 @@
 
 use super::file::Scenario;
 use super::promises::Promises;
-use super::url::Host;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::names;
@@ -23,20 +22,16 @@ impl Scenario {
     pub fn of_architecture(tree: &Tree, architecture: &Architecture) -> Result<Vec<Scenario>> {
         let promises = Promises::built_in();
         let mut scenarios = Vec::new();
-        let has_website = Host::website(architecture).is_some();
         for folder in [ALL, &architecture.name] {
             let is_for_all = folder == ALL;
             let folder = format!("{FOLDER}/{folder}");
             for (file, content) in tree.below(&folder) {
-                // One for all that asks the website is told where there is one.
-                let asks_website =
-                    String::from_utf8_lossy(&content.content).contains("://website/");
-                if is_for_all && asks_website && !has_website {
-                    continue;
-                }
-                let path = format!("{folder}/{file}");
-                let bytes = &content.content;
-                scenarios.push(Scenario::read(&path, bytes, architecture, &promises)?);
+                let (path, bytes) = (format!("{folder}/{file}"), &content.content);
+                scenarios.extend(if is_for_all {
+                    Scenario::read_for_all(&path, bytes, architecture, &promises)?
+                } else {
+                    Some(Scenario::read(&path, bytes, architecture, &promises)?)
+                });
             }
         }
         Ok(scenarios)
@@ -78,6 +73,11 @@ mod tests {
             ["https", "as-shipped"].map(|name| all.iter().any(|scenario| scenario.name == name))
         };
         assert_eq!(has(&architecture), [true, true]);
+        let mut in_the_clear = architecture.clone();
+        for server in in_the_clear.servers.values_mut() {
+            server.roles.retain(|role| role != "https");
+        }
+        assert_eq!(has(&in_the_clear), [false, true]);
         for server in architecture.servers.values_mut() {
             server.addresses.remove("public");
         }

@@ -22,10 +22,10 @@ pub use expectation::{
     Answers, CommandSays, Everything, Expectation, FileIs, Holding, Listens, LoadSaw, LogSays,
     Reach, State, Sweep, UnitIs,
 };
-pub use file::{Act, Expect, Load, Mask, Scenario, Step};
+pub use file::{Act, Expect, Load, Mask, Pace, Scenario, Step};
 pub use promises::{Promise, Promises};
 pub use url::{Host, Scheme, Url};
-pub use values::{Direction, Families, Family, Method, Rate, Seconds, Share, Signal};
+pub use values::{Direction, Families, Family, Method, People, Rate, Seconds, Share, Signal};
 
 use toml::Spanned;
 

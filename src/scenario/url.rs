@@ -57,6 +57,8 @@ pub enum Host {
 
 /// What the website's host is called.
 const WEBSITE: &str = "website";
+/// The role that speaks TLS.
+const HTTPS: &str = "https";
 /// The network on which visitors are.
 const PUBLIC: &str = "public";
 
@@ -147,6 +149,15 @@ impl Url {
 
     fn port_text(&self) -> String {
         if self.port == self.scheme.port() { String::new() } else { format!(":{}", self.port) }
+    }
+}
+
+impl Url {
+    /// Whether it is of the website, and this architecture has none, or none over TLS.
+    pub(super) fn is_missing_in(&self, architecture: &Architecture) -> bool {
+        let has_tls = || architecture.servers.values().any(|server| server.has_role(HTTPS));
+        let is_offered = || self.scheme == Scheme::Http || has_tls();
+        self.host == Host::Website && !(Host::website(architecture).is_some() && is_offered())
     }
 }
 

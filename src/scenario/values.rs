@@ -90,6 +90,28 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+/// How many people: 1 to 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub struct People(u16);
+
+impl People {
+    /// The number.
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for People {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<People, D::Error> {
+        let number = Number {
+            expected: "a whole number from 1 to 1000",
+            holds: |people| (1.0..=1000.0).contains(&people) && people.fract() == 0.0,
+        };
+        // Whole, and small enough, by the bounds above.
+        from.deserialize_any(number).map(|people| People(people as u16))
+    }
+}
+
 /// A share of packets, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Share(f64);

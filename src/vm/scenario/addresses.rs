@@ -5,8 +5,24 @@ use crate::scenario::{Cast, Families, Family, Host};
 use crate::spec::{Addresses, Architecture};
 use std::net::IpAddr;
 
-/// A host's network, and its addresses of the wanted IP versions.
+/// A host's network, and its addresses of the wanted IP versions: one at least, as nothing
+/// is learnt of a host that is asked nowhere.
 pub(super) fn of_host(
+    architecture: &Architecture,
+    cast: &Cast,
+    host: &Host,
+    families: Families,
+) -> Result<(String, Vec<(Family, IpAddr)>)> {
+    let (network, addresses) = all_of_host(architecture, cast, host, families)?;
+    if addresses.is_empty() {
+        let wanted: Vec<String> = families.each().iter().map(Family::to_string).collect();
+        let message = format!("`{host}` has no address of {}", wanted.join(" or "));
+        return Err(Error::input(message).hint("say `over` for a version that it has"));
+    }
+    Ok((network, addresses))
+}
+
+fn all_of_host(
     architecture: &Architecture,
     cast: &Cast,
     host: &Host,

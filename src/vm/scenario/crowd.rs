@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::outcome::Request as Record;
 use crate::error::{Error, Result};
-use crate::scenario::{Family, Load as Wish, Method, USERS};
+use crate::scenario::{Family, Load as Wish, Method, Pace as Wanted, USERS};
 use crate::spec::{Architecture, Network, Prefix};
 use crate::vm::{Client, Exchange, Load, LoadSpec, Pace, PortState, Request, Scan, Segment, Users};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ impl Crowd {
         self.0.get(network).ok_or_else(|| Error::input(format!("there is no network {network}")))
     }
 
-    /// Starts a load: one for each IP version, which share the rate.
+    /// Starts a load: one for each IP version, which share the rate, or the users.
     pub(super) fn load(
         &self,
         network: &str,
@@ -42,17 +42,31 @@ impl Crowd {
         urls: &[(Family, String)],
         clock: Clock,
     ) -> Result<Vec<(Family, Load)>> {
-        let interval = wish.per_second.interval(clock.factor()).mul_f64(urls.len() as f64);
-        let pace = Pace::Open { per_second: 1.0 / interval.as_secs_f64() };
+        let versions = urls.len().max(1);
+        let wanted = wish.pace().ok_or_else(|| Error::build("a load without a pace"))?;
         let mut loads: Vec<(Family, Load)> = Vec::new();
-        for (family, url) in urls {
-            // Taking turns: two requests at the same moment would see half as much.
-            if !loads.is_empty() {
-                std::thread::sleep(interval / urls.len() as u32);
-            }
+        for (number, (family, url)) in urls.iter().enumerate() {
+            let pace = match wanted {
+                Wanted::Open(rate) => {
+                    let interval = rate.interval(clock.factor());
+                    // Taking turns: two requests at the same moment would see half as much.
+                    if number > 0 {
+                        std::thread::sleep(interval);
+                    }
+                    let per_second = 1.0 / interval.mul_f64(versions as f64).as_secs_f64();
+                    Pace::Open { per_second }
+                }
+                Wanted::Closed(people, pause) => {
+                    let pause = pause.map_or(Duration::ZERO, |pause| clock.stretched(pause));
+                    match share(people.get(), versions, number) {
+                        0 => continue,
+                        users => Pace::Closed { users, pause },
+                    }
+                }
+            };
             let request = request(url, wish.method, &wish.body)?;
-            let deadline = clock.stretched(wish.deadline);
-            let spec = LoadSpec { deadline, ..LoadSpec::new(request, pace) };
+            let (deadline, keep_alive) = (clock.stretched(wish.deadline), wish.keep_alive);
+            let spec = LoadSpec { deadline, keep_alive, ..LoadSpec::new(request, pace) };
             loads.push((*family, self.on(network)?.load(spec)?));
         }
         Ok(loads)
@@ -63,7 +77,8 @@ impl Crowd {
         self.on(network)?.get(url, deadline)
     }
 
-    /// The state of one TCP port.
+    /// The state of one TCP port; filtered, too, where nobody has the address or no way leads
+    /// to it.
     pub(super) fn port(
         &self,
         network: &str,
@@ -71,10 +86,18 @@ impl Crowd {
         port: u16,
         scan: Scan,
     ) -> Result<PortState> {
-        let found = self.on(network)?.scan(address, port..=port, scan)?;
+        let Some(found) = self.on(network)?.scan_if_there(address, port..=port, scan)? else {
+            return Ok(PortState::Filtered);
+        };
         let state = found.into_iter().next().map(|(_, state)| state);
         state.ok_or_else(|| Error::build(format!("the scan of {address} told nothing")))
     }
+}
+
+/// How many of `all` are in part `number` of so many equal parts; the first ones have what is
+/// left over.
+fn share(all: usize, parts: usize, number: usize) -> usize {
+    all / parts + usize::from(number < all % parts)
 }
 
 /// A scan of machines that are `factor` times slower.
@@ -160,5 +183,11 @@ mod tests {
         assert_eq!(high("172.16.0.0/16"), "172.16.255.250");
         assert_eq!(high("192.168.0.0/24"), "192.168.0.250");
         assert_eq!(high("2001:db8:0:1::/64"), "2001:db8:0:1::f:1");
+    }
+
+    #[test]
+    fn users_are_shared_out() {
+        let shares = |all| [super::share(all, 2, 0), super::share(all, 2, 1)];
+        assert_eq!([1, 4, 5].map(shares), [[1, 0], [2, 2], [3, 2]]);
     }
 }

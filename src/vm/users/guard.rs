@@ -108,6 +108,20 @@ impl Users {
         ports: impl IntoIterator<Item = u16>,
         how: Scan,
     ) -> Result<Vec<(u16, PortState)>> {
+        self.scan_if_there(target, ports, how)?
+            .ok_or_else(|| Error::check(format!("nobody on the segment answers for {target}")))
+    }
+
+    /// As [`Users::scan`]; nothing, when nobody answers for the address or no way leads to it.
+    ///
+    /// # Errors
+    /// As [`Users::get`].
+    pub fn scan_if_there(
+        &self,
+        target: IpAddr,
+        ports: impl IntoIterator<Item = u16>,
+        how: Scan,
+    ) -> Result<Option<Vec<(u16, PortState)>>> {
         let host = self.first(target)?;
         let ports: std::collections::VecDeque<u16> = ports.into_iter().collect();
         let seconds = ports.len() as f64 / f64::from(how.per_second.max(1));
@@ -127,8 +141,7 @@ impl Users {
             give_up: next + search,
             tell,
         })?;
-        wait(&hear, patience)?
-            .ok_or_else(|| Error::check(format!("nobody on the segment answers for {target}")))
+        wait(&hear, patience)
     }
 
     /// Sends each payload to its UDP port and tells what came back, in the given order.
