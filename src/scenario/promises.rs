@@ -42,9 +42,11 @@ impl Promises {
         self.0.get(number)
     }
 
-    /// All numbers, sorted.
+    /// All numbers, sorted: `A4.10` after `A4.9`.
     pub fn numbers(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        let mut all: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        all.sort_by_key(|number| (number.split('.').next(), number.len(), *number));
+        all.into_iter()
     }
 }
 
@@ -64,7 +66,7 @@ mod tests {
     fn the_document_promises_for_every_architecture() {
         let promises = Promises::built_in();
         for (architecture, count) in
-            [("A1", 4), ("A2", 3), ("A3", 7), ("A4", 7), ("A5", 4), ("A6", 7)]
+            [("A1", 4), ("A2", 3), ("A3", 7), ("A4", 11), ("A5", 4), ("A6", 7)]
         {
             let numbers: Vec<String> = (1..=count).map(|n| format!("{architecture}.{n}")).collect();
             let there = promises.numbers().filter(|n| n.starts_with(&format!("{architecture}.")));
