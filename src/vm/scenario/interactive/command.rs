@@ -71,8 +71,12 @@ impl Command {
             "http" => Command::Http(reader.url()?),
             "shell" => {
                 let machine = reader.machine()?.into_inner();
-                let command = line.trim().splitn(3, char::is_whitespace).nth(2);
-                Command::Shell { machine, command: command.map(|text| text.trim().to_owned()) }
+                let after = |text: &'_ str| {
+                    text.trim()
+                        .split_once(char::is_whitespace)
+                        .map(|(_, rest)| rest.trim().to_owned())
+                };
+                Command::Shell { command: after(line).and_then(|rest| after(&rest)), machine }
             }
             _ => Command::Deed(reader.deed()?),
         }))
@@ -191,7 +195,8 @@ mod tests {
         assert_eq!(deed("cut-power database1"), "cut the power of database1");
         let command = Some("ip -o address".to_owned());
         let shell = Command::Shell { machine: "web1".to_owned(), command };
-        assert_eq!(parse("shell web1 ip -o address"), Ok(Some(shell)));
+        assert_eq!(parse("shell web1 ip -o address"), Ok(Some(shell.clone())));
+        assert_eq!(parse(" shell  web1\t ip -o address "), Ok(Some(shell)));
         assert_eq!(parse("http web/x"), Ok(Some(Command::Http("http://web/x".parse().unwrap()))));
     }
 

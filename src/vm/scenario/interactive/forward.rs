@@ -47,13 +47,18 @@ impl Forward {
         )?;
         let shall_end = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&shall_end);
+        let (users, base) = (Arc::new(users), Arc::new(base));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if end.load(Ordering::SeqCst) {
                     break;
                 }
-                // A browser that goes away in the middle is nobody's trouble.
-                drop(stream.and_then(|stream| serve(stream, &users, &base)));
+                // Each by itself: browsers open connections on which they ask nothing yet.
+                let (users, base) = (Arc::clone(&users), Arc::clone(&base));
+                std::thread::spawn(move || {
+                    // A browser that goes away in the middle is nobody's trouble.
+                    drop(stream.and_then(|stream| serve(stream, &users, &base)));
+                });
             }
         });
         Ok(Forward { address, shall_end, thread: Some(thread) })
@@ -83,58 +88,106 @@ fn serve(stream: TcpStream, users: &Users, base: &str) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(stream.take(LONGEST));
     let answer = match read(&mut reader)? {
-        Some((method, path, body)) => fetch(users, base, (&method, &path, body)),
-        None => answer(400, "text/plain", b"not a request that can be passed on\n"),
+        Some(asked) => fetch(users, base, asked),
+        None => plain(400, "not a request that can be passed on\n"),
     };
     reader.into_inner().into_inner().write_all(&answer)
 }
 
-type Asked = (String, String, Vec<u8>);
+type Header = (String, String);
 
-/// Method, path and body.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    method: String,
+    path: String,
+    /// Those that are passed on.
+    headers: Vec<Header>,
+    body: Vec<u8>,
+}
+
+/// Headers that are of one connection alone (RFC 9110 7.6.1), and the body's length, which
+/// is said anew; the topology knows its website by its address.
+const OF_ONE_HOP: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn is_passed_on(name: &str) -> bool {
+    !OF_ONE_HOP.iter().any(|of_one| name.eq_ignore_ascii_case(of_one))
+}
+
+/// A request; none, if it is not one for a page of the website.
 fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Asked>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let words: Vec<&str> = line.split_whitespace().collect();
     let [method, path, _] = words.as_slice() else { return Ok(None) };
     let (method, path) = ((*method).to_owned(), (*path).to_owned());
-    let mut length: u64 = 0;
+    let (mut length, mut headers): (u64, Vec<Header>) = (0, Vec::new());
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
             break;
         }
-        let of_length = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("content-length");
-        if let Some((_, value)) = header.split_once(':').filter(of_length) {
+        let Some((name, value)) = header.split_once(':') else { continue };
+        if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().unwrap_or(0);
+        }
+        if is_passed_on(name) {
+            headers.push((name.to_owned(), value.trim().to_owned()));
         }
     }
     let mut body = Vec::new();
     reader.take(length.min(LONGEST)).read_to_end(&mut body)?;
-    Ok(path.starts_with('/').then_some((method, path, body)))
+    Ok(path.starts_with('/').then_some(Asked { method, path, headers, body }))
 }
 
 /// What the topology answers, as the browser gets it.
-fn fetch(users: &Users, base: &str, (method, path, body): (&str, &str, Vec<u8>)) -> Vec<u8> {
-    let url = format!("{}{path}", base.trim_end_matches('/'));
+fn fetch(users: &Users, base: &str, asked: Asked) -> Vec<u8> {
+    let base = base.trim_end_matches('/');
+    let url = format!("{base}{}", asked.path);
     let exchange = Request::get(&url)
-        .map(|request| request.method(method).body(body))
+        .map(|request| request.method(&asked.method).body(asked.body))
+        .map(|request| asked.headers.iter().fold(request, |r, (name, text)| r.header(name, text)))
         .and_then(|request| users.send(request, PATIENCE));
     match exchange.map(|exchange| exchange.result) {
-        Ok(Ok(got)) => {
-            let kind = got.header("content-type").unwrap_or("application/octet-stream").to_owned();
-            answer(got.status, &kind, &got.body)
-        }
-        Ok(Err(failure)) => answer(502, "text/plain", format!("{url}: {failure}\n").as_bytes()),
-        Err(error) => answer(502, "text/plain", format!("{error}\n").as_bytes()),
+        Ok(Ok(got)) => answer(got.status, &told(&got.headers, base), &got.body),
+        Ok(Err(failure)) => plain(502, &format!("{url}: {failure}\n")),
+        Err(error) => plain(502, &format!("{error}\n")),
     }
 }
 
-fn answer(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
+/// The headers of an answer, with the website's own address taken out of where they lead to:
+/// the browser cannot go there.
+fn told(headers: &[Header], base: &str) -> Vec<Header> {
+    let passed = headers.iter().filter(|(name, _)| is_passed_on(name)).cloned();
+    let here = |(name, value): Header| {
+        let inside = value.strip_prefix(base).filter(|rest| rest.starts_with('/'));
+        match inside.filter(|_| name.eq_ignore_ascii_case("location")) {
+            Some(rest) => (name, rest.to_owned()),
+            None => (name, value),
+        }
+    };
+    passed.map(here).collect()
+}
+
+fn plain(status: u16, text: &str) -> Vec<u8> {
+    answer(status, &[("Content-Type".to_owned(), "text/plain".to_owned())], text.as_bytes())
+}
+
+fn answer(status: u16, headers: &[Header], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} -\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
@@ -143,12 +196,39 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn header(name: &str, value: &str) -> Header {
+        (name.to_owned(), value.to_owned())
+    }
+
     #[test]
     fn reads_what_browsers_send() {
-        let sent = b"POST /?a=b HTTP/1.1\r\nHost: x\r\ncontent-length: 6\r\n\r\ntext=hrest";
-        let asked = read(&mut &sent[..]).unwrap();
-        assert_eq!(asked, Some(("POST".to_owned(), "/?a=b".to_owned(), b"text=h".to_vec())));
+        let sent = b"POST /?a=b HTTP/1.1\r\nHost: x\r\ncookie: id=1\r\ncontent-length: 6\r\n\r\ntext=hrest";
+        let asked = Asked {
+            method: "POST".to_owned(),
+            path: "/?a=b".to_owned(),
+            headers: vec![header("cookie", "id=1")],
+            body: b"text=h".to_vec(),
+        };
+        assert_eq!(read(&mut &sent[..]).unwrap(), Some(asked));
         assert_eq!(read(&mut &b"GET http://evil/ HTTP/1.1\r\n\r\n"[..]).unwrap(), None);
+    }
+
+    #[test]
+    fn answers_lead_back_to_the_loopback() {
+        let got = [
+            header("Location", "http://10.0.0.1/login"),
+            header("Transfer-Encoding", "chunked"),
+            header("Set-Cookie", "id=1"),
+        ];
+        let told = told(&got, "http://10.0.0.1");
+        assert_eq!(told, [header("Location", "/login"), header("Set-Cookie", "id=1")]);
+        let elsewhere = [header("location", "http://10.0.0.100/")];
+        assert_eq!(super::told(&elsewhere, "http://10.0.0.1"), elsewhere);
+        let text = String::from_utf8(answer(302, &told, b"go")).unwrap();
+        assert_eq!(
+            text,
+            "HTTP/1.1 302 -\r\nLocation: /login\r\nSet-Cookie: id=1\r\nContent-Length: 2\r\nConnection: close\r\n\r\ngo"
+        );
     }
 
     proptest! {
