@@ -3,10 +3,10 @@
 use super::Common;
 use super::project::Project;
 use crate::error::Result;
+use crate::explain::record;
 use crate::plan::server::{Plan, VM_TOOLS};
 use crate::progress;
 use clap::Args;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -18,7 +18,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let project = Project::open_as_it_is(common)?;
-    let mut keep: BTreeSet<String> = BTreeSet::new();
+    let age = Duration::from_secs(arguments.keep_days * 24 * 3600);
+    let mut keep = record::in_use(&project.store, age);
     for architecture in project.spec.architectures.values() {
         for server in architecture.servers.values() {
             // A lock that does not know this server yet keeps nothing for it.
@@ -32,7 +33,6 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
     }
     keep.extend(project.lock.packages.values().map(|package| format!("{}.deb", package.sha256)));
-    let age = Duration::from_secs(arguments.keep_days * 24 * 3600);
     let collected = project.store.collect(&keep, age)?;
     let (objects, files) = (collected.objects, collected.files);
     let freed = progress::bytes(collected.bytes);

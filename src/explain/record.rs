@@ -1,5 +1,5 @@
 //! What a build read, noted when it has ended well, so that a later one can say what
-//! is different now.
+//! is different now, and `gc` what is in use.
 //!
 //! One file a project and image in the store's `builds/`: the plan as JSON. Large files
 //! of the configuration stand in it by their digest.
@@ -9,7 +9,9 @@ use crate::fs::{self, Sha256Digest};
 use crate::plan::server::Plan;
 use crate::store::Store;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Texts of more bytes are noted by their digest.
 const LARGE: usize = 64 << 10;
@@ -24,6 +26,9 @@ pub fn remember(store: &Store, folder: &Path, plan: &Plan) -> Result<()> {
     let head = format!("{{\"last\":\"{}\"", last.key);
     // Nothing changed: the usual case, and a plan has hundreds of kilobytes.
     if starts_with(&path, head.as_bytes()) {
+        // It is in use, which `gc` goes by; a note of another user keeps its time.
+        let opened = std::fs::File::options().append(true).open(&path);
+        drop(opened.and_then(|file| file.set_modified(SystemTime::now())));
         return Ok(());
     }
     let json = serde_json::to_string(&steps(plan)?).map_err(|e| Error::build(e.to_string()))?;
@@ -41,6 +46,37 @@ pub fn last(store: &Store, folder: &Path, image: &str) -> Option<Vec<Value>> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             None
         }
+    }
+}
+
+/// What builds of all projects in the last `age` read and made: names of objects, and of
+/// files of the pool. A note that cannot be read names nothing.
+pub fn in_use(store: &Store, age: Duration) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let entries = std::fs::read_dir(store.root().join("builds")).into_iter().flatten().flatten();
+    for entry in entries {
+        let used = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|since| since >= age));
+        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+        if let Ok(record) = serde_json::from_slice(&bytes)
+            && !is_old
+        {
+            gather(&record, &mut names);
+        }
+    }
+    names
+}
+
+fn gather(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(members) => members.iter().for_each(|member| gather(member, names)),
+        Value::Object(fields) => {
+            let text = |name: &str| fields.get(name).and_then(Value::as_str);
+            names.extend(text("key").map(str::to_owned));
+            names.extend(text("sha256").map(|digest| format!("{digest}.deb")));
+            fields.values().for_each(|field| gather(field, names));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -79,4 +115,30 @@ fn starts_with(path: &Path, head: &[u8]) -> bool {
     let mut start = vec![0; head.len()];
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
         && start == head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_built_lately_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        assert!(in_use(&store, day).is_empty());
+        let note = json!({ "last": "b", "steps": [
+            { "key": "a", "step": { "packages": { "packages": [{ "name": "x", "sha256": "c" }] } } },
+            { "key": "b", "step": {} },
+        ]});
+        let builds = store.root().join("builds");
+        std::fs::create_dir(&builds).unwrap();
+        std::fs::write(builds.join("x.json"), note.to_string()).unwrap();
+        std::fs::write(builds.join("half.json"), "{").unwrap();
+        let names = ["a", "b", "c.deb"].map(str::to_owned);
+        assert_eq!(in_use(&store, day), BTreeSet::from(names));
+        let file = std::fs::File::options().append(true).open(builds.join("x.json")).unwrap();
+        file.set_modified(SystemTime::now() - day).unwrap();
+        assert!(in_use(&store, day).is_empty());
+    }
 }

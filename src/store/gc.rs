@@ -29,11 +29,19 @@ pub struct Collected {
 impl Store {
     /// Removes results and files that are not in `keep` (names of objects, and of
     /// files of the pool) and were last used before `older_than`, and what killed
-    /// builds left behind. What another process is at work on is left alone.
+    /// builds left behind. Waits until no other process uses the store: a step reads its
+    /// inputs where they are.
     ///
     /// # Errors
-    /// When something cannot be removed.
+    /// When something cannot be removed; `Interrupted` for a signal while it waits.
     pub fn collect(&self, keep: &BTreeSet<String>, older_than: Duration) -> Result<Collected> {
+        self.wait_for(FlockArg::LockExclusiveNonblock, "builds and tests that use the store")?;
+        let collected = self.collect_alone(keep, older_than);
+        self.wait_for(FlockArg::LockSharedNonblock, "another `imagebuild gc`")?;
+        collected
+    }
+
+    fn collect_alone(&self, keep: &BTreeSet<String>, older_than: Duration) -> Result<Collected> {
         let deadline = SystemTime::now().checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
         let is_old = |path: &Path| {
             let metadata = fs::metadata(path);
@@ -115,6 +123,23 @@ fn size(path: &Path) -> u64 {
 mod tests {
     use super::*;
     use crate::store::Key;
+
+    #[test]
+    fn whoever_uses_the_store_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("store");
+        let store = Store::open(&root).unwrap();
+        let user = Store::open(&root).unwrap();
+        std::thread::scope(|scope| {
+            let collecting = scope.spawn(|| store.collect(&BTreeSet::new(), Duration::ZERO));
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(!collecting.is_finished());
+            drop(user);
+            collecting.join().unwrap().unwrap();
+        });
+        // And is let in again afterwards.
+        drop(Store::open(&root).unwrap());
+    }
 
     #[test]
     fn keeps_what_is_wanted_or_fresh_and_removes_the_rest() {

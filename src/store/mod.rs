@@ -13,8 +13,10 @@ pub use gc::Collected;
 pub use object::{Object, is_record};
 
 use crate::error::{Error, Result};
+use crate::exec;
 use crate::fs::{self, Sha256Digest};
 use crate::sandbox;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -22,6 +24,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name of a result: the digest of everything that the step which makes it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -55,6 +58,8 @@ impl fmt::Display for Key {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Shared by all who use the store, and held by one alone who removes from it.
+    in_use: Arc<Flock<File>>,
     /// Results whose folders were looked through in this run: once is enough.
     looked_through: Arc<Mutex<BTreeSet<Key>>>,
 }
@@ -80,7 +85,13 @@ impl Store {
             })?;
         }
         let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
-        Ok(Store { root, looked_through: Arc::default() })
+        let in_use = Arc::new(used(&root)?);
+        Ok(Store { root, in_use, looked_through: Arc::default() })
+    }
+
+    /// Has the whole store for reading or alone, once nobody's use forbids it.
+    fn wait_for(&self, how: FlockArg, others: &str) -> Result<()> {
+        await_lock(&self.root, others, || self.in_use.relock(how))
     }
 
     /// The store's folder when the user names none: `$IMAGEBUILD_STORE`, else
@@ -216,7 +227,11 @@ impl Store {
     /// Takes a folder out of sight first, so that a crash leaves no half of it.
     fn discard(&self, folder: &Path) -> Result<()> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let aside = self.root.join("tmp").join(format!("{name}.gone.{}", std::process::id()));
+        // A name that no other process takes, in whichever container it has which number.
+        let nanoseconds =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let aside =
+            self.root.join("tmp").join(format!("{name}.gone.{}.{nanoseconds}", std::process::id()));
         std::fs::rename(folder, &aside).map_err(|e| Error::io("rename to", &aside, &e))?;
         sandbox::remove_tree(&aside)
     }
@@ -234,6 +249,42 @@ impl Store {
             Err((_, errno)) => return Err(failed(errno.into())),
         }
         Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
+    }
+}
+
+/// The lock that says that the store in `root` is in use; waits for a collection.
+fn used(root: &Path) -> Result<Flock<File>> {
+    let path = root.join("in-use");
+    let open = || File::options().create(true).append(true).open(&path);
+    let mut held = None;
+    await_lock(root, "`imagebuild gc`", || {
+        let file = open().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default()))?;
+        let lock = Flock::lock(file, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno)?;
+        held = Some(lock);
+        Ok(())
+    })?;
+    held.ok_or_else(|| Error::build("the store's lock is lost"))
+}
+
+/// Tries until it is not another process' lock that is in the way.
+fn await_lock(
+    root: &Path,
+    others: &str,
+    mut attempt: impl FnMut() -> std::result::Result<(), Errno>,
+) -> Result<()> {
+    let mut is_told = false;
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(Errno::EWOULDBLOCK) if exec::interrupted() => return Err(exec::interruption()),
+            Err(Errno::EWOULDBLOCK) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    crate::progress::step("Waiting", format!("for {others}"));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(errno) => return Err(Error::io("lock", root, &errno.into())),
+        }
     }
 }
 
