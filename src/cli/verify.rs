@@ -94,16 +94,23 @@ fn surroundings(arguments: &Arguments, project: &Path) -> Result<Vec<Surrounding
     Ok(all)
 }
 
+/// Leaves this thread one core of those that it may use; programs that it starts inherit it.
+fn one_core() -> nix::Result<()> {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let this = nix::unistd::Pid::from_raw(0);
+    let all = sched_getaffinity(this)?;
+    let first = (0..CpuSet::count()).find(|core| all.is_set(*core).unwrap_or(false));
+    let mut core = CpuSet::new();
+    core.set(first.unwrap_or(0))?;
+    sched_setaffinity(this, &core)
+}
+
 /// Builds at the same time, the odd ones a second later and on one core.
 fn build(all: &[Surroundings], architecture: &Architecture, server: &Server) -> Result<()> {
     let one = |(number, surroundings): (u64, &Surroundings)| -> Result<()> {
         if surroundings.odd {
             std::thread::sleep(std::time::Duration::from_millis(1100 * number));
-            let mut core = nix::sched::CpuSet::new();
-            // Of this thread, which the program inherits.
-            core.set(0)
-                .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &core))
-                .map_err(|e| Error::build(format!("cannot choose a core: {e}")))?;
+            one_core().map_err(|e| Error::build(format!("cannot choose a core: {e}")))?;
         }
         FORMATS.iter().try_for_each(|f| surroundings.build(&architecture.name, &server.name, f))
     };

@@ -42,6 +42,9 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
         let differing: Vec<&String> =
             names.into_iter().filter(|name| in_a.get(*name) != in_b.get(*name)).collect();
         let Some(first) = differing.first() else { continue };
+        if let Some(details) = tools_differ(plan, [a, b])? {
+            return Ok(Some(Difference { step: Some("tools"), partition: None, details }));
+        }
         // A listing, and a tar, name the files; a file system only the byte.
         let told = ["listing.json", "layer.tar"].into_iter();
         let told = told.map(str::to_owned).find(|name| differing.contains(&name));
@@ -59,6 +62,26 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
     Ok(None)
 }
 
+/// The files that differ in the tools with which two builds were made. They are looked at
+/// when something made with them differs: what is the same is not worth the time.
+fn tools_differ(plan: &Plan, stores: [&Path; 2]) -> Result<Option<Vec<String>>> {
+    let Some(tools) = plan.steps.iter().find(|planned| planned.step.name() == "tools") else {
+        return Ok(None);
+    };
+    let folders = stores.map(|store| store.join("objects").join(tools.key.to_string()));
+    let list = |folder: &PathBuf| list_tree(folder, folder).map(ownerless);
+    let [a, b] = [list(&folders[0])?, list(&folders[1])?];
+    let details = listed(&a, &b, &folders);
+    Ok((!details.is_empty()).then_some(details))
+}
+
+/// Trees of the store belong to who made them, or to ids that only he knows: that is no
+/// difference. A wrong owner shows in what is made of them.
+fn ownerless(mut files: Vec<ListedFile>) -> Vec<ListedFile> {
+    files.iter_mut().for_each(|file| (file.uid, file.gid) = (0, 0));
+    files
+}
+
 /// What of the files that differ in two packages trees came from their bases, which hold no
 /// listing: most builds need none. Nothing, when they differ only since.
 fn base_differs(
@@ -67,11 +90,11 @@ fn base_differs(
     base: Key,
     folders: &[PathBuf; 2],
 ) -> Result<Option<Vec<String>>> {
-    let [a, b] = listings(folders)?;
+    let [a, b] = listings(folders)?.map(ownerless);
     let differ = listing::differences(&a, &b);
     let of = |store: &Path, key: Key| store.join("objects").join(key.to_string());
     let bases = stores.map(|store| of(store, base));
-    let list = |store: usize| list_tree(&of(stores[store], tools), &bases[store]);
+    let list = |store: usize| list_tree(&of(stores[store], tools), &bases[store]).map(ownerless);
     let [mut a, mut b] = [list(0)?, list(1)?];
     // What is changed later again (times in logs) may differ before.
     let same: BTreeSet<String> = (listing::differences(&a, &b).into_iter())

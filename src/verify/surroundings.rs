@@ -13,9 +13,16 @@ const HIDE: &str = r#"
 umask 022
 work=$1; shift
 cp "$(command -v mount)" "$work/mount"
+this=$(readlink -f "$1")
+hidden=
 for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /usr/games /usr/libexec /opt /snap /nix; do
-    [ -d "$folder" ] || continue
-    case $1 in "$folder"/*) continue ;; esac
+    # /bin may be another name of /usr/bin.
+    real=$(readlink -f "$folder") || continue
+    [ -d "$real" ] || continue
+    case $this in "$real"/*) continue ;; esac
+    case " $hidden " in *" $real "*) ;; *) hidden="$hidden $real" ;; esac
+done
+for folder in $hidden; do
     "$work/mount" -t tmpfs tmpfs "$folder"
 done
 umask 077
@@ -142,7 +149,10 @@ impl Surroundings {
         let umask = if self.odd { "umask 077; exec \"$@\"" } else { "umask 022; exec \"$@\"" };
         let shell = ["/bin/sh", "-e", "-c"];
         if let Some(user) = &self.user {
-            let become_user = ["--reuid", user, "--regid", user, "--init-groups"];
+            // His group need not have his name.
+            let found = nix::unistd::User::from_name(user).ok().flatten();
+            let group = found.map_or_else(|| user.clone(), |found| found.gid.to_string());
+            let become_user = ["--reuid", user, "--regid", &group, "--init-groups"];
             let program = Program::new("/usr/bin/setpriv").args(become_user);
             return program.args(shell).args([umask, "sh"]).arg(this);
         }
