@@ -1,11 +1,13 @@
 //! `imagebuild diff`: what differs between two images, or two revisions of the project.
 
 use super::Common;
-use super::project::{Project, servers};
+use super::project::{Project, requests, servers};
 use crate::build::Build;
 use crate::diff::{Report, image::Image, layers, revision};
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::plan::server::{Plan, TOOLS};
+use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -61,20 +63,48 @@ fn revisions(arguments: &Arguments, name: &str, common: &Common) -> Result<Vec<R
     let (a, b) = (&arguments.a, &arguments.b);
     let (old, old_lock) = revision::read(&folder, a)?;
     let (new, new_lock) = revision::read(&folder, b)?;
+    fits(a, &old, &old_lock)?;
+    fits(b, &new, &new_lock)?;
+    let role = arguments.role.as_deref();
+    let has = |spec: &Spec, of: &Architecture, server: &Server| {
+        spec.architectures.get(&of.name).is_some_and(|of| of.servers.contains_key(&server.name))
+    };
     let mut reports = Vec::new();
-    for (architecture, server) in servers(&new, name, arguments.role.as_deref())? {
-        let before = old.architectures.get(&architecture.name);
-        let before = before.and_then(|before| Some((before, before.servers.get(&server.name)?)));
-        let Some((old_architecture, old_server)) = before else {
-            return Err(Error::input(format!(
-                "there is no {} at the revision {a}",
-                server.image_id
-            ))
-            .hint("name a server that both revisions have, with `--role`"));
-        };
-        let old = Plan::new(&old, &old_lock, old_architecture, old_server)?;
+    for (architecture, server) in servers(&new, name, role)? {
+        if !has(&old, architecture, server) {
+            reports.push(one_sided(arguments, server, a));
+            continue;
+        }
+        let before = old.architecture(&architecture.name)?;
+        let old = Plan::new(&old, &old_lock, before, before.server(&server.name)?)?;
         let new = Plan::new(&new, &new_lock, architecture, server)?;
         reports.push(revision::compare(&project.store, (a, &old), (b, &new))?);
     }
+    // What is gone; an architecture that the old revision lacks has lost nothing.
+    for (architecture, server) in servers(&old, name, role).unwrap_or_default() {
+        if !has(&new, architecture, server) {
+            reports.push(one_sided(arguments, server, b));
+        }
+    }
     Ok(reports)
+}
+
+/// A server that one revision does not have.
+fn one_sided(arguments: &Arguments, server: &Server, lacks: &str) -> Report {
+    let not_compared = vec![format!("there is no {} at the revision {lacks}", server.image_id)];
+    let (image, a, b) = (server.image_id.clone(), arguments.a.clone(), arguments.b.clone());
+    Report { image, a, b, not_compared, ..Report::default() }
+}
+
+/// A lock that is behind its spec would show other packages than a build installs.
+fn fits(revision: &str, spec: &Spec, lock: &Lock) -> Result<()> {
+    let misfits = lock.misfits(&requests(spec));
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "imagebuild.lock does not fit its project at the revision {revision}"
+    ))
+    .detail(misfits.join("\n"))
+    .hint("run `imagebuild lock` there (and commit it, unless the revision is `.`)"))
 }

@@ -283,7 +283,7 @@ fn mirrors(common: &Common, spec: &Spec, folder: &Path) -> Result<Mirrors> {
 }
 
 /// All that the spec, and imagebuild itself, ask of the archive.
-fn requests(spec: &Spec) -> Requests {
+pub(super) fn requests(spec: &Spec) -> Requests {
     let mut requests = Requests::default();
     let essential = || std::iter::once(ESSENTIAL.to_owned());
     let names = |list: &[&str]| -> Vec<String> { list.iter().map(|n| (*n).to_owned()).collect() };

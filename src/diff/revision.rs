@@ -56,8 +56,13 @@ fn archive(folder: &Path, revision: &str) -> Result<Vec<u8>> {
     if revision.starts_with('-') {
         return Err(Error::input(format!("`{revision}` is not a revision")));
     }
+    // As git is set up for this user: which folders of others he trusts, for one.
+    let is_gits =
+        |name: &str| ["HOME", "XDG_CONFIG_HOME"].contains(&name) || name.starts_with("GIT_");
+    let own = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_gits));
     let output = Program::new(git)
         .env("PATH", path)
+        .envs(own)
         .args(["archive", "--format=tar", revision])
         .dir(folder)
         .output()?;
@@ -65,6 +70,10 @@ fn archive(folder: &Path, revision: &str) -> Result<Vec<u8>> {
         return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if said.contains("dubious ownership") {
+        let message = format!("git does not read {}, which is another user's", folder.display());
+        return Err(Error::input(message).detail(said));
+    }
     Err(Error::input(format!("git has no revision `{revision}` of {}", folder.display()))
         .detail(said)
         .hint(format!("name what `git log` shows, or `{WORKING_TREE}` for the files as they are")))

@@ -5,6 +5,10 @@ use crate::lock::{ESSENTIAL, Lock, LockedPackage};
 use crate::names;
 use crate::plan::server::set_name;
 use crate::spec::{Architecture, Server, Spec};
+use std::path::Path;
+
+/// The file with the site's own wishes.
+const SITE: &str = "site.toml";
 
 /// The chain as a text for people.
 ///
@@ -29,7 +33,15 @@ pub fn to_text(
             for role in
                 spec.roles_of(server).filter(|role| role.packages.iter().any(|p| p == first))
             {
-                text += &format!("  roles/{}.toml asks for {first}\n", role.name);
+                // A role's own packages, or those that the site adds to it.
+                let of_site = spec.asked.get(first).filter(|place| place.file == Path::new(SITE));
+                text += &match of_site {
+                    Some(place) => {
+                        let (site, line, role) = (SITE, place.line, &role.name);
+                        format!("  {site}:{line} asks for {first}, for the role {role}\n")
+                    }
+                    None => format!("  roles/{}.toml asks for {first}\n", role.name),
+                };
             }
             if server.packages.iter().any(|own| own == first) {
                 let place = spec.asked.get(first);
