@@ -66,7 +66,7 @@ impl Report {
     /// The report for people.
     pub fn to_text(&self) -> String {
         let mut text = format!("{}: {} -> {}\n", self.image, self.a, self.b);
-        if self.is_empty() {
+        if self.is_empty() && self.not_compared.is_empty() {
             text += "  nothing differs\n";
         }
         let parts = [

@@ -104,3 +104,30 @@ fn what_cannot_be_compared() {
         .stderr("error: cannot read x.json: No such file or directory\nhint: the manifest that `imagebuild` writes beside an image must stay there\n")
         .code(1);
 }
+
+#[test]
+fn a_lock_that_is_behind_its_project() {
+    let mut world = two_commits();
+    world.archive.add("trixie", "more 7");
+    world.archive.publish();
+    world.change("project/roles/base.toml", "packages = [", "packages = [\"more\", ");
+    world
+        .bare("diff HEAD . arch1")
+        .stderr("error: imagebuild.lock does not fit its project at the revision .\n  asked for, but not locked: more (arch1/web1)\nhint: run `imagebuild lock` there (and commit it, unless the revision is `.`)\n")
+        .code(2);
+}
+
+#[test]
+fn servers_that_only_one_revision_has() {
+    let world = two_commits();
+    let twin = "[servers.web2]\nroles = [\"base\"]\n[servers.web2.addresses.private]\nv4 = \"192.168.0.12\"\nv6 = \"2001:db8:0:1::12\"\n\n[endpoints]";
+    world.change("project/images/arch1.toml", "[endpoints]", twin);
+    world.cli("lock --quiet").code(0);
+    let text = |a, b, lacks| {
+        format!(
+            "arch1-web1: {a} -> {b}\n  nothing differs\narch1-web2: {a} -> {b}\nnot compared: there is no arch1-web2 at the revision {lacks}\n"
+        )
+    };
+    world.bare("diff HEAD . arch1").stdout(&text("HEAD", ".", "HEAD")).code(0);
+    world.bare("diff . HEAD arch1").stdout(&text(".", "HEAD", "HEAD")).code(0);
+}
