@@ -25,7 +25,8 @@ done
 exec "$@"
 "#;
 
-const SERVERS: [&str; 2] = ["web1", "database1"];
+/// `verify` builds a server of each kind so, in its odd surroundings (reproducible.rs).
+const SERVERS: [&str; 1] = ["web1"];
 
 fn imagebuild(program: Program, server: &str, store: &Path, out: &Path) {
     program
@@ -59,7 +60,7 @@ fn builds_without_the_hosts_programs() {
     assert_eq!((shell.code, shell.stdout), (127, Vec::new()));
 
     let store = at("store");
-    project.empty_store(&store, &["arch4/web1", "arch4/database1", "tools/build"]);
+    project.empty_store(&store, &["arch4/web1", "tools/build"]);
     for server in SERVERS {
         imagebuild(hidden(scratch.path()).arg(project::PROGRAM), server, &store, &at("hidden"));
         let usual = Program::new(project::PROGRAM);

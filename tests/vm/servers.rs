@@ -27,8 +27,9 @@ fn alone(image: &str, firmware: Firmware, unwell: &[&str]) -> Guest {
     guest
 }
 
-/// The power is cut: what /var had is there, everything else is as shipped. A server of each
-/// kind: those that differ from one of these by their names and addresses are not asked.
+/// The power is cut: what /var had is there, everything else is as shipped. Beside web1 and
+/// database1 of architecture 4 a server with a cache, one with application and database, and
+/// one of a pair; the others have nothing in /var that one of these has not.
 fn survives(mut guest: Guest, image: &str, unwell: &[&str]) {
     let identity = Identity::of(&mut guest);
     guest.ask("echo kept >/var/lib/kept; sync /var/lib/kept");
@@ -61,7 +62,7 @@ fn arch1_web1() {
 
 #[test]
 fn arch1_database1() {
-    survives(alone("arch1-database1", Firmware::Bios, WELL), "arch1-database1", WELL);
+    alone("arch1-database1", Firmware::Bios, WELL).stop();
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn arch2_web1() {
     let page = guest.http("172.16.0.11", "/");
     guest.check(page.starts_with("HTTP/1.1 502") || page.starts_with("HTTP/1.1 504"), &page);
     graphs(&mut guest, "arch2", "web1");
-    survives(guest, "arch2-web1", WELL);
+    guest.stop();
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn arch5_database1() {
     let mut guest = alone("arch5-database1", Firmware::Bios, WITHOUT_TWIN);
     takes_floating_addresses(&mut guest, "arch5-database1", &[Purpose::DatabaseWrites]);
     waits_for_its_twin(&mut guest, "neither database2 nor any other server is seen");
-    survives(guest, "arch5-database1", WITHOUT_TWIN);
+    guest.stop();
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn arch6_web2() {
 fn arch6_database1() {
     let mut guest = alone("arch6-database1", Firmware::Uefi, WITHOUT_TWIN);
     both_database_addresses(&mut guest, "arch6-database1", "database2");
-    survives(guest, "arch6-database1", WITHOUT_TWIN);
+    guest.stop();
 }
 
 #[test]
