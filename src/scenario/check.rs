@@ -29,11 +29,8 @@ impl Checker<'_> {
         for (name, part) in &self.raw.cast {
             self.part(name, part)?;
         }
-        for (name, load) in &self.raw.loads {
+        for load in self.raw.loads.values() {
             self.host(load.url.span(), &load.url.get_ref().host)?;
-            load.said_pace().map_err(|(span, message, hint)| {
-                self.sources.error(span.unwrap_or_else(|| name.span()), message).hint(hint)
-            })?;
         }
         self.steps()
     }

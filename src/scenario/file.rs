@@ -34,7 +34,7 @@ pub(super) struct RawScenario {
     pub(super) cast: BTreeMap<Name, Part>,
     /// `[loads.<name>]`: web users.
     #[serde(default)]
-    pub(super) loads: BTreeMap<Name, Load>,
+    pub(super) loads: BTreeMap<Name, RawLoad>,
     /// `[[steps]]`, one after the other.
     pub(super) steps: Vec<Spanned<RawStep>>,
     /// `[mask]`: how to take away what the promise rests on.
@@ -65,31 +65,42 @@ pub(super) struct RawStep {
     pub(super) expect: Vec<Spanned<Expectation>>,
 }
 
-/// Web users who ask for the same thing again and again.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A load as written.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLoad {
+    pub(super) url: Spanned<Url>,
+    #[serde(default)]
+    over: Families,
+    per_second: Option<Rate>,
+    users: Option<Spanned<People>>,
+    pause: Option<Spanned<Seconds>>,
+    #[serde(default)]
+    keep_alive: bool,
+    deadline: Seconds,
+    #[serde(default)]
+    method: Method,
+    #[serde(default)]
+    body: String,
+    good: Option<String>,
+}
+
+/// Web users who ask for the same thing again and again.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// What they ask for.
-    pub url: Spanned<Url>,
+    pub url: Url,
     /// Over which IP versions, in turn; both, if nothing is said.
-    #[serde(default)]
     pub over: Families,
-    /// How many requests a second all of them send, whatever the servers do.
-    per_second: Option<Spanned<Rate>>,
-    /// Instead: so many of them, and each asks again when he has his answer.
-    users: Option<Spanned<People>>,
-    /// How long each of those rests between an answer and his next request.
-    pause: Option<Spanned<Seconds>>,
+    /// How often.
+    pub pace: Pace,
     /// Whether connections serve more than one request.
-    #[serde(default)]
     pub keep_alive: bool,
     /// How long each waits for its answer.
     pub deadline: Seconds,
     /// GET, if nothing is said.
-    #[serde(default)]
     pub method: Method,
     /// What a POST sends.
-    #[serde(default)]
     pub body: String,
     /// Words that are in the body of a good answer.
     pub good: Option<String>,
@@ -98,45 +109,44 @@ pub struct Load {
 /// How often requests of a load come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// At a rate.
+    /// So many a second of all users together, whatever the servers do.
     Open(Rate),
-    /// One after another by each of so many users, with a rest in between.
+    /// So many users, each of whom asks again when he has his answer and has rested.
     Closed(People, Option<Seconds>),
 }
 
-impl Load {
-    /// How often requests come. The error is what is wrong with how the file says it, where
-    /// that is written if it is one of the keys, and what to write instead.
-    pub(super) fn said_pace(
-        &self,
-    ) -> Result<Pace, (Option<Range<usize>>, &'static str, &'static str)> {
-        match (&self.per_second, &self.users, &self.pause) {
-            (Some(rate), None, None) => Ok(Pace::Open(*rate.get_ref())),
+impl RawLoad {
+    fn finished(self, name: &Name, sources: &Sources) -> Result<Load> {
+        let pace = self.pace(name, sources)?;
+        let RawLoad { url, over, keep_alive, deadline, method, body, good, .. } = self;
+        Ok(Load { url: url.into_inner(), over, pace, keep_alive, deadline, method, body, good })
+    }
+
+    fn pace(&self, name: &Name, sources: &Sources) -> Result<Pace> {
+        let wrong = |span: Range<usize>, message: &str, hint: &str| {
+            Err(sources.error(span, message).hint(hint))
+        };
+        match (self.per_second, &self.users, &self.pause) {
+            (Some(rate), None, None) => Ok(Pace::Open(rate)),
             (None, Some(users), pause) => {
                 Ok(Pace::Closed(*users.get_ref(), pause.as_ref().map(|pause| *pause.get_ref())))
             }
-            (Some(_), Some(users), _) => Err((
-                Some(users.span()),
+            (Some(_), Some(users), _) => wrong(
+                users.span(),
                 "`users` wait for their answers, `per-second` waits for nobody",
                 "keep one of the two",
-            )),
-            (_, None, Some(pause)) => Err((
-                Some(pause.span()),
+            ),
+            (_, None, Some(pause)) => wrong(
+                pause.span(),
                 "only `users` rest between their requests",
                 "add `users`, or take `pause` out",
-            )),
-            (None, None, None) => Err((
-                None,
+            ),
+            (None, None, None) => wrong(
+                name.span(),
                 "this load does not say how often requests come",
                 "add `per-second = 4`, or `users = 4`, each of whom waits for his answers",
-            )),
+            ),
         }
-    }
-
-    /// How often requests come.
-    pub fn pace(&self) -> Option<Pace> {
-        // A scenario that was read has one: its checker asked.
-        self.said_pace().ok()
     }
 }
 
@@ -243,12 +253,12 @@ impl Scenario {
     ) -> Result<Scenario> {
         Checker { sources, architecture, promises, raw: &raw }.check()?;
         let stem = Path::new(path).file_stem().unwrap_or_default();
-        Ok(finished(stem.to_string_lossy().into_owned(), raw, sources))
+        finished(stem.to_string_lossy().into_owned(), raw, sources)
     }
 }
 
 /// The scenario, once all is checked: names without spans, deeds with their places.
-fn finished(name: String, raw: RawScenario, sources: &Sources) -> Scenario {
+fn finished(name: String, raw: RawScenario, sources: &Sources) -> Result<Scenario> {
     let act = |one: Spanned<Action>| {
         let place = sources.place(&one.span());
         Act { action: one.into_inner(), place }
@@ -265,14 +275,19 @@ fn finished(name: String, raw: RawScenario, sources: &Sources) -> Scenario {
             expectations: expected.into_iter().map(expect).collect(),
         }
     };
-    Scenario {
+    let mut loads = BTreeMap::new();
+    for (name, load) in raw.loads {
+        let load = load.finished(&name, sources)?;
+        loads.insert(name.into_inner(), load);
+    }
+    Ok(Scenario {
         name,
         title: raw.title,
         promise: raw.promise.map(Spanned::into_inner),
         about: raw.about.trim().to_owned(),
         cast: raw.cast.into_iter().map(|(name, part)| (name.into_inner(), part)).collect(),
-        loads: raw.loads.into_iter().map(|(name, load)| (name.into_inner(), load)).collect(),
+        loads,
         mask: raw.mask.map(|mask| (mask.say, mask.deeds.into_iter().map(act).collect())),
         steps: raw.steps.into_iter().map(step).collect(),
-    }
+    })
 }

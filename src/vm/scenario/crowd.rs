@@ -43,10 +43,9 @@ impl Crowd {
         clock: Clock,
     ) -> Result<Vec<(Family, Load)>> {
         let versions = urls.len().max(1);
-        let wanted = wish.pace().ok_or_else(|| Error::build("a load without a pace"))?;
         let mut loads: Vec<(Family, Load)> = Vec::new();
         for (number, (family, url)) in urls.iter().enumerate() {
-            let pace = match wanted {
+            let pace = match wish.pace {
                 Wanted::Open(rate) => {
                     let interval = rate.interval(clock.factor());
                     // Taking turns: two requests at the same moment would see half as much.
