@@ -8,7 +8,7 @@ use super::loads::Loads;
 use super::look::{Look, Looker};
 use super::outcome::StepOutcome;
 use super::stage::Stage;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Place, Result};
 use crate::exec;
 use crate::progress;
 use crate::scenario::{Act, Action, Cast, Expect, Scenario, Step};
@@ -96,16 +96,19 @@ impl Story<'_, '_> {
         } else {
             Doer { stage: self.stage, cast: &self.cast }.act(action)
         };
-        done.map_err(|error| {
-            // A machine that does not come back is a red. But a deed that was not done is no
-            // answer to what a masked run asks: it must not take it for the red it waits for.
-            let is_no_red = self.is_masked && error.kind() == Kind::Check;
-            let error = if is_no_red { error.of_kind(Kind::Build) } else { error };
-            match &act.place {
-                Some(place) => error.at(place.clone()),
-                None => error,
-            }
-        })
+        // A machine that does not come back is a red.
+        done.map_err(|error| self.not_done(error, act.place.as_ref()))
+    }
+
+    /// The error of a deed that was not done, or of a look that could not be taken: no answer
+    /// to what a masked run asks, which must not take it for the red that it waits for.
+    fn not_done(&self, error: Error, place: Option<&Place>) -> Error {
+        let is_no_red = self.is_masked && error.kind() == Kind::Check;
+        let error = if is_no_red { error.of_kind(Kind::Build) } else { error };
+        match place {
+            Some(place) if error.kind() != Kind::Interrupted => error.at(place.clone()),
+            Some(_) | None => error,
+        }
     }
 
     fn start_load(&mut self, name: &str) -> Result<()> {
@@ -114,7 +117,7 @@ impl Story<'_, '_> {
             .loads
             .get(name)
             .ok_or_else(|| Error::input(format!("there is no load {name}")))?;
-        let url = wish.url.get_ref();
+        let url = &wish.url;
         let (network, addresses) =
             of_host(self.stage.architecture, &self.cast, &url.host, wish.over)?;
         let urls: Vec<_> =
@@ -153,16 +156,8 @@ impl Story<'_, '_> {
         Ok(())
     }
 
-    /// A look that could not be taken is no red that a masked run waits for.
     fn look_at(&mut self, expect: &Expect, met: &mut BTreeSet<String>) -> Result<Look> {
-        self.look(expect, met).map_err(|error| {
-            let is_no_red = self.is_masked && error.kind() == Kind::Check;
-            let error = if is_no_red { error.of_kind(Kind::Build) } else { error };
-            match &expect.place {
-                Some(place) if error.kind() != Kind::Interrupted => error.at(place.clone()),
-                Some(_) | None => error,
-            }
-        })
+        self.look(expect, met).map_err(|error| self.not_done(error, expect.place.as_ref()))
     }
 
     fn look(&mut self, expect: &Expect, met: &mut BTreeSet<String>) -> Result<Look> {
