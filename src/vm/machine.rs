@@ -42,7 +42,6 @@ pub struct Machine {
     pub(super) booted: Instant,
     /// Greetings of boots that were waited for.
     pub(super) greeted: usize,
-    panics: u32,
     /// From where to where boots went on the console that ended in a forgiven panic.
     forgiven: Vec<(Mark, Mark)>,
     // Dropped before the folder, which QEMU uses until it has ended. None: it is off.
@@ -95,7 +94,6 @@ impl Machine {
             boot: Mark::default(),
             booted: Instant::now(),
             greeted: 0,
-            panics: 0,
             forgiven: Vec::new(),
             config,
             qemu: Some(qemu),
@@ -116,7 +114,7 @@ impl Machine {
 
     /// How often the kernel panicked before systemd ran, and was forgiven.
     pub fn forgiven_panics(&self) -> u32 {
-        self.panics
+        u32::try_from(self.forgiven.len()).unwrap_or(u32::MAX)
     }
 
     /// Waits until the shell of the present boot greets; gives the guest's uptime then.
@@ -132,7 +130,6 @@ impl Machine {
             });
             match waited {
                 Err(_) if self.is_emulators_panic() => {
-                    self.panics += 1;
                     crate::progress::warn(format!("{}: kernel panic at boot", self.config.name));
                     let from = self.boot;
                     self.cut_power()?;
@@ -337,6 +334,6 @@ impl Machine {
     fn is_emulators_panic(&self) -> bool {
         let systemd_ran =
             self.console().contains("systemd[1]") || self.shell.greetings() > self.greeted;
-        self.panic().is_some() && !systemd_ran && self.panics < PANICS_FORGIVEN
+        self.panic().is_some() && !systemd_ran && self.forgiven_panics() < PANICS_FORGIVEN
     }
 }
