@@ -56,9 +56,10 @@ fn archive(folder: &Path, revision: &str) -> Result<Vec<u8>> {
     if revision.starts_with('-') {
         return Err(Error::input(format!("`{revision}` is not a revision")));
     }
-    // As git is set up for this user: which folders of others he trusts, for one.
+    // As git is set up for this user: which folders of others he trusts, for one. Not GIT_DIR
+    // and the like, which hooks have of another place.
     let is_gits =
-        |name: &str| ["HOME", "XDG_CONFIG_HOME"].contains(&name) || name.starts_with("GIT_");
+        |name: &str| ["HOME", "XDG_CONFIG_HOME"].contains(&name) || name.starts_with("GIT_CONFIG");
     let own = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_gits));
     let output = Program::new(git)
         .env("PATH", path)
