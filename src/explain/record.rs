@@ -56,13 +56,12 @@ pub fn in_use(store: &Store, age: Duration) -> BTreeSet<String> {
     let entries = std::fs::read_dir(store.root().join("builds")).into_iter().flatten().flatten();
     for entry in entries {
         let used = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|since| since >= age));
-        let Ok(bytes) = std::fs::read(entry.path()) else { continue };
-        if let Ok(record) = serde_json::from_slice(&bytes)
-            && !is_old
-        {
-            gather(&record, &mut names);
+        if used.is_ok_and(|used| used.elapsed().is_ok_and(|since| since >= age)) {
+            continue;
         }
+        let record = std::fs::read(entry.path()).ok();
+        let record = record.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        record.iter().for_each(|record| gather(record, &mut names));
     }
     names
 }

@@ -1,7 +1,7 @@
 //! Removes what has not been used for a while. Everything in the store can be
 //! fetched or made again, so this costs at most time.
 
-use super::Store;
+use super::{Store, lock};
 use crate::error::{Error, Result};
 use crate::sandbox;
 use nix::fcntl::{Flock, FlockArg};
@@ -35,9 +35,10 @@ impl Store {
     /// # Errors
     /// When something cannot be removed; `Interrupted` for a signal while it waits.
     pub fn collect(&self, keep: &BTreeSet<String>, older_than: Duration) -> Result<Collected> {
-        self.wait_for(FlockArg::LockExclusiveNonblock, "builds and tests that use the store")?;
+        let turn = |how, others| lock::turn(&self.in_use, how, &self.root, others);
+        turn(FlockArg::LockExclusiveNonblock, "builds and tests that use the store")?;
         let collected = self.collect_alone(keep, older_than);
-        self.wait_for(FlockArg::LockSharedNonblock, "another `imagebuild gc`")?;
+        turn(FlockArg::LockSharedNonblock, "another `imagebuild gc`")?;
         collected
     }
 

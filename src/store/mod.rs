@@ -6,6 +6,7 @@
 //! at once share the work. Nothing in here knows what the steps are.
 
 mod gc;
+mod lock;
 mod object;
 mod tree;
 
@@ -13,10 +14,8 @@ pub use gc::Collected;
 pub use object::{Object, is_record};
 
 use crate::error::{Error, Result};
-use crate::exec;
 use crate::fs::{self, Sha256Digest};
 use crate::sandbox;
-use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -24,7 +23,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of a result: the digest of everything that the step which makes it reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -85,13 +84,9 @@ impl Store {
             })?;
         }
         let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
-        let in_use = Arc::new(used(&root)?);
-        Ok(Store { root, in_use, looked_through: Arc::default() })
-    }
-
-    /// Has the whole store for reading or alone, once nobody's use forbids it.
-    fn wait_for(&self, how: FlockArg, others: &str) -> Result<()> {
-        await_lock(&self.root, others, || self.in_use.relock(how))
+        let in_use =
+            lock::take(&root.join("in-use"), FlockArg::LockSharedNonblock, "`imagebuild gc`")?;
+        Ok(Store { root, in_use: Arc::new(in_use), looked_through: Arc::default() })
     }
 
     /// The store's folder when the user names none: `$IMAGEBUILD_STORE`, else
@@ -239,52 +234,7 @@ impl Store {
     /// Waits until no other process makes the result under `key`.
     fn lock(&self, key: Key) -> Result<Flock<File>> {
         let path = self.root.join("locks").join(key.to_string());
-        let failed = |e: std::io::Error| Error::io("lock", &path, &e);
-        let open = || File::options().create(true).append(true).open(&path).map_err(failed);
-        match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-                crate::progress::step("Waiting", "for another build that makes the same step");
-            }
-            Err((_, errno)) => return Err(failed(errno.into())),
-        }
-        Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
-    }
-}
-
-/// The lock that says that the store in `root` is in use; waits for a collection.
-fn used(root: &Path) -> Result<Flock<File>> {
-    let path = root.join("in-use");
-    let open = || File::options().create(true).append(true).open(&path);
-    let mut held = None;
-    await_lock(root, "`imagebuild gc`", || {
-        let file = open().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default()))?;
-        let lock = Flock::lock(file, FlockArg::LockSharedNonblock).map_err(|(_, errno)| errno)?;
-        held = Some(lock);
-        Ok(())
-    })?;
-    held.ok_or_else(|| Error::build("the store's lock is lost"))
-}
-
-/// Tries until it is not another process' lock that is in the way.
-fn await_lock(
-    root: &Path,
-    others: &str,
-    mut attempt: impl FnMut() -> std::result::Result<(), Errno>,
-) -> Result<()> {
-    let mut is_told = false;
-    loop {
-        match attempt() {
-            Ok(()) => return Ok(()),
-            Err(Errno::EWOULDBLOCK) if exec::interrupted() => return Err(exec::interruption()),
-            Err(Errno::EWOULDBLOCK) => {
-                if !std::mem::replace(&mut is_told, true) {
-                    crate::progress::step("Waiting", format!("for {others}"));
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Err(errno) => return Err(Error::io("lock", root, &errno.into())),
-        }
+        lock::take(&path, FlockArg::LockExclusiveNonblock, "another build that makes the same step")
     }
 }
 
