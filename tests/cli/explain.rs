@@ -124,3 +124,16 @@ fn where_a_file_comes_from() {
         .stdout("/etc/motd of arch1-web1\n  is rendered from overlays/base/etc/motd.j2\n  role: base\n  mode 0644, owner 0:0\n  it uses\n    server.name  \"web1\"\n    site.name    \"Demo site\"\n")
         .code(0);
 }
+
+#[test]
+fn a_package_that_the_site_adds_to_a_role() {
+    let mut world = World::new();
+    world.archive.add("trixie", "more 7");
+    world.archive.publish();
+    world.put("project/site.toml", "[roles.base]\npackages = [\"more\"]\n");
+    world.cli("lock --quiet").code(0);
+    world
+        .bare("explain arch1 --role web1 --package more")
+        .stdout("more 7 is in arch1-web1:\n  site.toml:2 asks for more, for the role base\n")
+        .code(0);
+}
