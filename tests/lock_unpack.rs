@@ -101,19 +101,35 @@ fn linked_folders_modes_and_times_are_kept() {
 }
 
 #[test]
-fn a_later_package_replaces_files_but_not_folders() {
+fn a_package_replaces_its_own_files_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
     let once = |entries: &[(&str, Entry<'_>)]| {
         unpack_into(&deb("", entries)[..], "p", folder.path(), Owners::Mine, |path| {
             !path.ends_with("no")
         })
     };
-    once(&[("./d/", Folder), ("./d/f", File("1")), ("./no", File("x"))]).unwrap();
-    once(&[("./d/f", File("2"))]).unwrap();
+    let twice = [("./d/f", File("1")), ("./d/f", File("2")), ("./no", File("x"))];
+    once(&[&[("./d/", Folder)], &twice[..]].concat()).unwrap();
     assert_eq!(std::fs::read_to_string(folder.path().join("d/f")).unwrap(), "2");
     assert!(!folder.path().join("no").exists());
-    let error = once(&[("./d", File("x"))]).unwrap_err();
-    assert!(error.message().starts_with("unpacking p: cannot write "), "{error}");
+    once(&[("./e", File("x")), ("./s", Symlink("e"))]).unwrap();
+    let others: [(&str, Entry<'_>); 6] = [
+        ("d/f", File("3")),
+        ("d", File("x")),
+        ("d/f", Symlink("x")),
+        ("d/f", Folder),
+        ("s", Symlink("other")),
+        ("d/f", Hardlink("./e")),
+    ];
+    for (path, other) in others {
+        assert_eq!(
+            once(&[(path, other)]).unwrap_err().to_string(),
+            format!(
+                "error: the package p cannot be unpacked: `{path}` is there already, as a folder or of another package"
+            )
+        );
+        assert_eq!(std::fs::read_to_string(folder.path().join("d/f")).unwrap(), "2");
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::deb::{self, Entry, Kind, bad};
 use crate::error::{Error, Result};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, Read};
@@ -34,8 +35,8 @@ pub enum Owners {
 /// package's.
 ///
 /// # Errors
-/// When the `.deb` is wrong, an entry would be outside of the folder, or writing
-/// fails; `name` is the package's in errors.
+/// When the `.deb` is wrong, an entry would be outside of the folder or is a file that
+/// another package has too, or writing fails; `name` is the package's in errors.
 pub fn unpack_into(
     deb: impl Read,
     name: &str,
@@ -43,7 +44,7 @@ pub fn unpack_into(
     owners: Owners,
     filter: impl Fn(&Path) -> bool,
 ) -> Result<()> {
-    let tree = Tree { root: folder, name, owners };
+    let tree = Tree { root: folder, name, owners, own: RefCell::default() };
     let mut folders = Vec::new();
     deb::visit_data(deb, name, |entry, content| {
         if entry.path.as_os_str().is_empty() || !filter(&entry.path) {
@@ -66,6 +67,8 @@ struct Tree<'a> {
     root: &'a Path,
     name: &'a str,
     owners: Owners,
+    /// What the package put there itself, folders not counted.
+    own: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Tree<'_> {
@@ -145,13 +148,14 @@ impl Tree<'_> {
         std::fs::set_permissions(path, Permissions::from_mode(entry.mode)).map_err(failed)
     }
 
-    /// Removes what is in the way, as dpkg does, but never a folder.
+    /// A package that has a file twice means the second, as for dpkg. What another package
+    /// put there stays in the way: they are unpacked at the same time, so chance would say
+    /// which of two files is the one.
     fn make_room(&self, path: &Path) -> Result<()> {
-        match std::fs::remove_file(path) {
-            Ok(()) => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(self.failed(path, &e)),
+        if self.own.borrow_mut().insert(path.to_owned()) {
+            return Ok(());
         }
+        std::fs::remove_file(path).map_err(|e| self.failed(path, &e))
     }
 
     /// The real path of an entry: its folder resolved and made, its own name kept.
@@ -205,6 +209,11 @@ impl Tree<'_> {
     fn failed(&self, path: &Path, error: &io::Error) -> Error {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return bad(self.name, "it is cut off".to_owned());
+        }
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            let path = path.strip_prefix(self.root).unwrap_or(path).display();
+            let why = format!("`{path}` is there already, as a folder or of another package");
+            return bad(self.name, why);
         }
         Error::io("write", path, error).context(format!("unpacking {}", self.name))
     }

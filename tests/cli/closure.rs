@@ -79,6 +79,19 @@ pub(crate) const WITH_A_SHELL: (&str, &str) = (
 /// Programs of the host that the script, or imagebuild, calls.
 const HOST: [&str; 9] = ["cat", "cp", "env", "ls", "mkdir", "rm", "sh", "sleep", "truncate"];
 
+/// dpkg, and the programs that it insists on.
+const DPKG: [&str; 9] = [
+    "usr/bin/dpkg",
+    "usr/bin/dpkg-deb",
+    "usr/bin/dpkg-split",
+    "usr/bin/diff",
+    "usr/bin/rm",
+    "usr/bin/sh",
+    "usr/bin/tar",
+    "usr/sbin/ldconfig",
+    "usr/sbin/start-stop-daemon",
+];
+
 /// A file: path, mode and content.
 pub(crate) type Entry = (String, u32, Vec<u8>);
 
@@ -92,6 +105,25 @@ pub(crate) fn add_to(archive: &mut Archive) -> Vec<String> {
 pub(crate) fn add_changed(archive: &mut Archive, (from, to): (&str, &str)) -> Vec<String> {
     assert!(TOOL.contains(from), "the script has no {from}");
     add_with_tool(archive, &TOOL.replace(from, to))
+}
+
+/// Puts the host's dpkg into a closure that is in the archive already, instead of the script;
+/// gives false and does nothing where the host has none.
+pub(crate) fn with_real_dpkg(archive: &mut Archive) -> bool {
+    if !DPKG.iter().all(|program| Path::new("/").join(program).exists()) {
+        return false;
+    }
+    // No file is in two packages: they are unpacked at the same time.
+    let is_new = |file: &Entry| base().iter().all(|(path, ..)| *path != file.0);
+    let real: Vec<Entry> = from_host(DPKG.into_iter()).into_iter().filter(is_new).collect();
+    let others: Vec<&str> =
+        TOOLS.into_iter().filter(|name| !["dpkg", "dpkg-deb"].contains(name)).collect();
+    for (name, files) in [("openssl", real), ("busybox-static", programs(&others, TOOL))] {
+        let control = format!("Package: {name}\nVersion: 2\nArchitecture: amd64\n");
+        archive.forget("trixie", name);
+        archive.add_deb("trixie", &control, &deb(&control, &files));
+    }
+    true
 }
 
 fn add_with_tool(archive: &mut Archive, tool: &str) -> Vec<String> {
@@ -114,7 +146,7 @@ fn add_with_tool(archive: &mut Archive, tool: &str) -> Vec<String> {
         "grub-pc-bin\nVersion: 2",
         &[("usr/lib/grub/i386-pc/boot.img".to_owned(), 0o644, boot_img)],
     );
-    add("busybox-static\nVersion: 1", &programs(tool));
+    add("busybox-static\nVersion: 1", &programs(&TOOLS, tool));
     let depends = format!("Depends: linux-image-{RELEASE}");
     add(&format!("linux-image-cloud-amd64\nVersion: 6.12.1-1; {depends}"), &[]);
     add(&format!("linux-image-{RELEASE}\nVersion: 6.12.1-1"), &kernel());
@@ -228,9 +260,9 @@ fn shared_objects(program: &Path) -> Vec<PathBuf> {
     listed.lines().filter_map(path).collect()
 }
 
-fn programs(script: &str) -> Vec<Entry> {
+fn programs(names: &[&str], script: &str) -> Vec<Entry> {
     let tool = |name: &str| (format!("usr/bin/{name}"), 0o755, script.into());
-    let mut files: Vec<Entry> = TOOLS.iter().map(|name| tool(name)).collect();
+    let mut files: Vec<Entry> = names.iter().map(|name| tool(name)).collect();
     files.push(tool("mke2fs"));
     // The initramfs has these with their shared objects, so they must be ELF.
     for name in ["dmsetup", "blkid"] {

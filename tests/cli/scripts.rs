@@ -3,32 +3,14 @@
 
 use crate::closure::{self, Entry};
 use crate::world::World;
-use std::path::Path;
-
-/// dpkg, and the programs that it insists on.
-const DPKG: [&str; 9] = [
-    "usr/bin/dpkg",
-    "usr/bin/dpkg-deb",
-    "usr/bin/dpkg-split",
-    "usr/bin/diff",
-    "usr/bin/rm",
-    "usr/bin/sh",
-    "usr/bin/tar",
-    "usr/sbin/ldconfig",
-    "usr/sbin/start-stop-daemon",
-];
 
 /// A world with a real dpkg, in which the server also has the package `site`.
 pub(crate) fn with_site(scripts: &[(&str, &str)], fields: &str) -> Option<World> {
-    if !DPKG.iter().all(|program| Path::new("/").join(program).exists()) {
+    let mut world = World::new();
+    if !closure::with_real_dpkg(&mut world.archive) {
         eprintln!("skipped: this host has no dpkg");
         return None;
     }
-    let mut world = World::new();
-    let openssl = "Package: openssl\nVersion: 2\nArchitecture: amd64\n";
-    let programs = closure::from_host(DPKG.into_iter());
-    world.archive.forget("trixie", "openssl");
-    world.archive.add_deb("trixie", openssl, &closure::deb(openssl, &programs));
     let control = format!("Package: site\nVersion: 1.2\nArchitecture: amd64\n{fields}");
     let full = format!("{control}Maintainer: x\nDescription: x\n");
     let mut files: Vec<Entry> = vec![("control".to_owned(), 0o644, full.into())];
