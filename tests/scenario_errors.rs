@@ -218,7 +218,7 @@ fn an_unknown_promise() {
   |
 2 | promise = \"A4.0\"
   |           ^^^^^^
-hint: known: A4.1, A4.2, A4.3, A4.4, A4.5, A4.6, A4.7, A4.8, A4.9, A4.10"
+hint: known: A4.1, A4.2, A4.3, A4.4, A4.5, A4.6, A4.7, A4.8, A4.9, A4.10, A4.11"
     );
 }
 

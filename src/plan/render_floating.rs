@@ -15,6 +15,8 @@ pub(crate) struct FloatingView<'a> {
     v6: Option<Ipv6Addr>,
     /// Of which of them there is one: `v4`, `v6`.
     versions: Vec<&'static str>,
+    /// Over which adverts go, for both addresses: IPv4, if there is one.
+    vrrp: &'static str,
     /// IPv6 VRRP wants a link-local address first.
     link_local: String,
     interface: &'a str,
@@ -76,6 +78,7 @@ fn view<'a>(
         v4,
         v6,
         versions: [v4.map(|_| "v4"), v6.map(|_| "v6")].into_iter().flatten().collect(),
+        vrrp: if v4.is_some() { "v4" } else { "v6" },
         link_local: format!("fe80::{:x}", 0xf000 + router),
         interface: &network.interface,
         priority: priority(place, floating.holders.len()),

@@ -149,6 +149,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "vm-tests/arch4/clock-jumps.toml",
     "vm-tests/arch4/database-lost.toml",
     "vm-tests/arch4/disk-full.toml",
+    "vm-tests/arch4/packets-are-lost.toml",
     "vm-tests/arch4/private-interface-fails.toml",
     "vm-tests/arch4/public-interface-fails.toml",
     "vm-tests/arch4/servercheck-changed.toml",
