@@ -1,7 +1,7 @@
 //! What a person sees while work goes on: lines on standard error.
 //!
-//! On a terminal one status line is redrawn, with rates; elsewhere (CI, a log)
-//! each step is one plain line. Results go to standard output, never here.
+//! On a terminal, what is going on now stands in lines below, which are redrawn; elsewhere
+//! (CI, a log) each step is one plain line. Results go to standard output, never here.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ pub enum Verbosity {
 }
 
 static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
-static STATUS: Mutex<Option<(Instant, usize)>> = Mutex::new(None);
+static BOARD: Mutex<Board> = Mutex::new(Board { lines: Vec::new(), drawn: 0, next: 0 });
 
 /// Sets how much is said, for the whole process.
 pub fn set_verbosity(verbosity: Verbosity) {
@@ -51,11 +51,95 @@ pub fn command(pasteable: &str) {
 }
 
 fn line(text: &str) {
-    let mut status = STATUS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut err = std::io::stderr().lock();
-    let erase = if status.take().is_some() { "\r\x1b[K" } else { "" };
+    board(|board| board.redrawn(&format!("{text}\n")));
+}
+
+/// What stands below the lines that are said.
+struct Board {
+    /// By number, the oldest first; one that is empty is not drawn.
+    lines: Vec<(usize, String)>,
+    /// How many of them are on the terminal.
+    drawn: usize,
+    next: usize,
+}
+
+/// Changes the board, and writes what that gives.
+fn board(change: impl FnOnce(&mut Board) -> String) {
+    let mut board = BOARD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let text = change(&mut board);
     // Nothing useful can be done when stderr is gone.
-    drop(writeln!(err, "{erase}{text}"));
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+impl Board {
+    /// What takes the board off the terminal, says `text`, and puts it there again.
+    fn redrawn(&mut self, text: &str) -> String {
+        let erase = ["", "\r\x1b[K"][self.drawn.min(1)];
+        let above = "\x1b[A\x1b[K".repeat(self.drawn.saturating_sub(1));
+        let texts = self.lines.iter().map(|(_, text)| text).filter(|text| !text.is_empty());
+        // The terminal cuts off what is too long: a line that went on in the next one could
+        // not be taken away again.
+        let lines: Vec<String> =
+            texts.map(|text| format!("\x1b[?7l{:>12} {text}\x1b[?7h", "")).collect();
+        self.drawn = lines.len();
+        format!("{erase}{above}{text}{}", lines.join("\n"))
+    }
+}
+
+/// A line that says what is going on now, until it ends; on terminals only.
+#[derive(Debug)]
+pub struct Status {
+    number: usize,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Status {
+    /// A line that says nothing yet.
+    pub fn new() -> Status {
+        let mut number = 0;
+        board(|board| {
+            number = board.next;
+            board.next += 1;
+            board.lines.push((number, String::new()));
+            String::new()
+        });
+        Status { number, last: Mutex::new(None) }
+    }
+
+    /// Redraws it, at most ten times a second.
+    pub fn show(&self, text: impl FnOnce() -> String) {
+        if !says(Verbosity::Normal) || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if last.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let text = text();
+        board(|board| {
+            let own = board.lines.iter_mut().find(|(number, _)| *number == self.number);
+            if let Some((_, own)) = own {
+                *own = text;
+            }
+            board.redrawn("")
+        });
+    }
+}
+
+impl Default for Status {
+    fn default() -> Status {
+        Status::new()
+    }
+}
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        board(|board| {
+            board.lines.retain(|(number, _)| *number != self.number);
+            board.redrawn("")
+        });
+    }
 }
 
 /// A transfer or another long step with a count of bytes; draws itself on a terminal.
@@ -65,12 +149,14 @@ pub struct Meter {
     total: u64,
     done: Mutex<u64>,
     start: Instant,
+    status: Status,
 }
 
 impl Meter {
     /// Starts a meter for `total` bytes.
     pub fn new(what: impl Into<String>, total: u64) -> Meter {
-        Meter { what: what.into(), total, done: Mutex::new(0), start: Instant::now() }
+        let (done, start) = (Mutex::new(0), Instant::now());
+        Meter { what: what.into(), total, done, start, status: Status::new() }
     }
 
     /// Adds `bytes` to what is done and redraws at most ten times a second.
@@ -80,16 +166,7 @@ impl Meter {
             *done += bytes;
             *done
         };
-        if !says(Verbosity::Normal) || !std::io::stderr().is_terminal() {
-            return;
-        }
-        let mut status = STATUS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if status.is_some_and(|(at, _)| at.elapsed() < Duration::from_millis(100)) {
-            return;
-        }
-        let text = format!("{:>12} {}", "", self.text(done));
-        *status = Some((Instant::now(), text.len()));
-        drop(write!(std::io::stderr().lock(), "\r\x1b[K{text}"));
+        self.status.show(|| self.text(done));
     }
 
     fn text(&self, done: u64) -> String {
@@ -101,7 +178,9 @@ impl Meter {
     pub fn finish(self, verb: &str) {
         let done = *self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let rate = done as f64 / self.start.elapsed().as_secs_f64().max(0.001);
-        step(verb, format!("{} ({}, {}/s)", self.what, bytes(done), bytes(rate as u64)));
+        let text = format!("{} ({}, {}/s)", self.what, bytes(done), bytes(rate as u64));
+        drop(self.status);
+        step(verb, text);
     }
 }
 
@@ -119,6 +198,20 @@ pub fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_stands_below_is_taken_away_and_put_back() {
+        let line = |number: usize, text: &str| (number, text.to_owned());
+        let lines = vec![line(0, "one"), line(1, ""), line(2, "two")];
+        let mut board = super::Board { lines, drawn: 0, next: 3 };
+        let (one, two) = ("\x1b[?7l             one\x1b[?7h", "\x1b[?7l             two\x1b[?7h");
+        assert_eq!(board.redrawn("said\n"), format!("said\n{one}\n{two}"));
+        board.lines.remove(0);
+        assert_eq!(board.redrawn("more\n"), format!("\r\x1b[K\x1b[A\x1b[Kmore\n{two}"));
+        board.lines.clear();
+        assert_eq!(board.redrawn(""), "\r\x1b[K");
+        assert_eq!(board.redrawn("plain\n"), "plain\n");
+    }
+
     #[test]
     fn bytes_are_decimal() {
         assert_eq!(super::bytes(999), "999 B");

@@ -1,6 +1,7 @@
 //! Work on all processors.
 
 use crate::error::{Error, Result};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Does `work` for all of them, as many at a time as the machine has processors. What is
@@ -9,6 +10,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// # Errors
 /// One of the failures; its thread takes nothing new.
 pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    for_each_of(processors, all, work)
+}
+
+/// The same, so many at a time.
+///
+/// # Errors
+/// As [`for_each`].
+pub fn for_each_of<T: Sync>(
+    threads: NonZeroUsize,
+    all: &[T],
+    work: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
     let (next, work) = (AtomicUsize::new(0), &work);
     let some = || -> Result<()> {
         while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -16,9 +30,8 @@ pub fn for_each<T: Sync>(all: &[T], work: impl Fn(&T) -> Result<()> + Sync) -> R
         }
         Ok(())
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+        let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(some)).collect();
         let died = |_| Err(Error::build("a thread died"));
         workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
     })

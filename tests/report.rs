@@ -91,6 +91,7 @@ fn good() -> Outcome {
         .map(|(machine, lines)| (machine.to_owned(), lines.to_owned()))
         .into(),
         failure: None,
+        logs: "out/test/arch4".to_owned(),
     }
 }
 

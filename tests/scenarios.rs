@@ -1,6 +1,6 @@
 //! Scenarios of vm-tests/ on the shipped images, one test each, and each mask as a
 //! test of its own that passes when the scenario goes red. All of an architecture share
-//! one boot, so they run one after another; what they measured is in
+//! one boot and run as many at a time as there are copies of it; what they measured is in
 //! `target/tmp/scenarios/`: a page, JUnit's XML, JSON, consoles, captures.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
@@ -13,16 +13,16 @@ use imagebuild::plan::server::{Plan, TOOLS, VM_TOOLS};
 use imagebuild::scenario::{Promises, Scenario};
 use imagebuild::spec::{Architecture, Spec};
 use imagebuild::vm::scenario::outcome::{Outcome, Run, Verdict};
-use imagebuild::vm::scenario::{Props, Stage};
+use imagebuild::vm::scenario::{Copies, Props, fitting};
 use imagebuild::vm::{Emulator, report};
 use libtest_mimic::{Arguments, Failed, Trial};
 use project::Project;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// In this order, one after another: two topologies at a time would slow each other down.
+/// In this order, one after another: two that boot at a time would slow each other down.
 const ARCHITECTURES: [&str; 6] = ["arch1", "arch2", "arch3", "arch5", "arch6", "arch4"];
 /// Whose machines are shown what is not so.
 const RED: &str = "arch4";
@@ -30,15 +30,28 @@ const RED: &str = "arch4";
 /// The house: one topology is up at a time, booted when the first test wants it.
 struct House {
     spec: &'static Spec,
-    open: Option<(&'static Architecture, Stage<'static>, Run)>,
+    open: Option<Open>,
     /// Why an architecture cannot be opened: told to every test, tried once.
     closed: BTreeMap<String, String>,
     /// What was wrong when a topology ended: no test of the next one's.
     late: Vec<String>,
 }
 
+/// What is up.
+struct Open {
+    architecture: &'static Architecture,
+    copies: Arc<Copies<'static>>,
+    outcomes: Vec<(usize, Outcome)>,
+    /// Tests that use it now.
+    guests: usize,
+}
+
+/// The house, and the news that a test has left it.
+#[derive(Clone)]
+struct Door(Arc<(Mutex<House>, Condvar)>);
+
 /// What a test does in the house.
-type Play = Box<dyn FnOnce(&mut House) -> Result<(), Failed> + Send>;
+type Play = Box<dyn FnOnce(&Door) -> Result<(), Failed> + Send>;
 
 /// Folder with what was measured.
 fn out() -> PathBuf {
@@ -54,7 +67,7 @@ fn images() -> PathBuf {
 fn set_up(
     spec: &'static Spec,
     architecture: &'static Architecture,
-) -> Result<Stage<'static>, String> {
+) -> Result<Copies<'static>, String> {
     let project = Project::open();
     project.fetch(&[TOOLS, VM_TOOLS]);
     Program::new(project::PROGRAM)
@@ -77,58 +90,102 @@ fn set_up(
         logs: out().join(&architecture.name),
         stretch: None,
     };
-    Stage::set_up(spec, architecture, props).map_err(|error| error.to_string())
+    let copies = Copies::set_up(spec, architecture, props, fitting(architecture));
+    copies.map_err(|error| error.to_string())
 }
 
 impl House {
     /// The topology of `architecture`; the one that was up is ended.
-    fn stage(
-        &mut self,
-        architecture: &'static Architecture,
-    ) -> Result<(&mut Stage<'static>, &mut Run), Failed> {
+    fn open(&mut self, architecture: &'static Architecture) -> Result<&mut Open, Failed> {
         let name = &architecture.name;
         if let Some(why) = self.closed.get(name) {
             return Err(Failed::from(why));
         }
-        if self.open.as_ref().is_none_or(|(open, ..)| open.name != *name) {
+        if self.open.as_ref().is_none_or(|open| open.architecture.name != *name) {
             self.close();
             match set_up(self.spec, architecture) {
-                Ok(stage) => self.open = Some((architecture, stage, Run::default())),
+                Ok(copies) => {
+                    let copies = Arc::new(copies);
+                    self.open =
+                        Some(Open { architecture, copies, outcomes: Vec::new(), guests: 0 });
+                }
                 Err(why) => {
                     self.closed.insert(name.clone(), why.clone());
                     return Err(Failed::from(why));
                 }
             }
         }
-        let (_, stage, run) = self.open.as_mut().unwrap();
-        Ok((stage, run))
+        Ok(self.open.as_mut().unwrap())
+    }
+
+    /// Ends the machines and writes down what was measured.
+    fn close(&mut self) {
+        let Some(Open { architecture, copies, mut outcomes, .. }) = self.open.take() else {
+            return;
+        };
+        outcomes.sort_by_key(|(number, _)| *number);
+        let outcomes = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+        let run = Run { outcomes, ..copies.facts() };
+        let file = |suffix: &str| out().join(format!("{}.{suffix}", architecture.name));
+        std::fs::write(file("html"), report::page(self.spec, architecture, &run)).unwrap();
+        std::fs::write(file("xml"), report::junit(&run)).unwrap();
+        std::fs::write(file("scenarios.json"), report::json(&run).unwrap()).unwrap();
+        let copies = Arc::into_inner(copies).expect("no test uses it");
+        if let Err(error) = copies.strike() {
+            self.late.push(format!("{}: {error}", architecture.name));
+        }
+    }
+}
+
+impl Door {
+    fn lock(&self) -> MutexGuard<'_, House> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no test uses the machines of another architecture.
+    fn enter(&self, architecture: &'static Architecture) -> Result<Guest, Failed> {
+        let others = |house: &mut House| {
+            let open = house.open.as_ref();
+            open.is_some_and(|open| open.architecture.name != architecture.name && open.guests > 0)
+        };
+        let waited = self.0.1.wait_while(self.lock(), others);
+        let mut house = waited.unwrap_or_else(PoisonError::into_inner);
+        let open = house.open(architecture)?;
+        open.guests += 1;
+        Ok(Guest { door: self.clone(), copies: Some(Arc::clone(&open.copies)) })
     }
 
     fn attempt(
-        &mut self,
+        &self,
         architecture: &'static Architecture,
-        scenario: &Scenario,
-        masked: bool,
+        (number, scenario, masked): (usize, &Scenario, bool),
     ) -> Result<(), Failed> {
-        let (stage, run) = self.stage(architecture)?;
-        let outcome = stage.attempt(scenario, masked).map_err(|error| error.to_string())?;
+        let guest = self.enter(architecture)?;
+        let attempted = guest.copies().lend().attempt(scenario, masked);
+        let outcome = attempted.map_err(|error| error.to_string())?;
         let verdict = outcome.verdict;
         let why = outcome.failure.as_ref().map_or(String::new(), |failure| failure.text.clone());
-        run.outcomes.push(outcome);
-        match verdict {
-            Verdict::Passed => Ok(()),
-            Verdict::Failed => Err(Failed::from(why)),
-            Verdict::Broke => Err(Failed::from(format!("the harness broke: {why}"))),
+        if let Some(open) = &mut self.lock().open {
+            open.outcomes.push((number, outcome));
         }
+        let why = match verdict {
+            Verdict::Passed => return Ok(()),
+            Verdict::Failed => why,
+            Verdict::Broke => format!("the harness broke: {why}"),
+        };
+        // At once: the end of the list is half an hour away.
+        eprintln!("{} of {}: {why}", scenario.name, architecture.name);
+        Err(Failed::from(why))
     }
 
     /// Shows the machines what is not so, one expectation of each kind after another: each
     /// fails, with the words of the golden.
     fn every_expectation_can_fail(
-        &mut self,
+        &self,
         architecture: &'static Architecture,
     ) -> Result<(), Failed> {
-        let (stage, _) = self.stage(architecture)?;
+        let guest = self.enter(architecture)?;
+        let mut stage = guest.copies().lend();
         stage.restore().map_err(|error| error.to_string())?;
         let mut told = String::new();
         for file in files_of(&project::folder().join("tests/red")) {
@@ -152,18 +209,28 @@ impl House {
         }
         Err(Failed::from(similar::TextDiff::from_lines(&wanted, &told).unified_diff().to_string()))
     }
+}
 
-    /// Ends the machines and writes down what was measured.
-    fn close(&mut self) {
-        let Some((architecture, stage, told)) = self.open.take() else { return };
-        let run = Run { outcomes: told.outcomes, ..stage.facts() };
-        let file = |suffix: &str| out().join(format!("{}.{suffix}", architecture.name));
-        std::fs::write(file("html"), report::page(self.spec, architecture, &run)).unwrap();
-        std::fs::write(file("xml"), report::junit(&run)).unwrap();
-        std::fs::write(file("scenarios.json"), report::json(&run).unwrap()).unwrap();
-        if let Err(error) = stage.strike() {
-            self.late.push(format!("{}: {error}", architecture.name));
+/// A test that uses what is up.
+struct Guest {
+    door: Door,
+    // Empty only while it leaves.
+    copies: Option<Arc<Copies<'static>>>,
+}
+
+impl Guest {
+    fn copies(&self) -> &Copies<'static> {
+        self.copies.as_ref().unwrap()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.copies = None;
+        if let Some(open) = &mut self.door.lock().open {
+            open.guests -= 1;
         }
+        self.door.0.1.notify_all();
     }
 }
 
@@ -192,18 +259,18 @@ fn words_of(outcome: &Outcome) -> String {
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     std::fs::create_dir_all(out()).unwrap();
-    arguments.test_threads = Some(1);
     // They live as long as the process, like the stages that borrow them.
     let spec: &'static Spec = Box::leak(Box::new(Spec::read(project::folder()).unwrap()));
-    let house =
-        Arc::new(Mutex::new(House { spec, open: None, closed: BTreeMap::new(), late: Vec::new() }));
+    let fits = |name| fitting(spec.architecture(name).unwrap()).get();
+    arguments.test_threads = arguments.test_threads.or(ARCHITECTURES.into_iter().map(fits).max());
+    let house = House { spec, open: None, closed: BTreeMap::new(), late: Vec::new() };
+    let door = Door(Arc::new((Mutex::new(house), Condvar::new())));
     let mut trials = Vec::new();
     let mut add = |name: String, play: Play| {
-        let house = Arc::clone(&house);
-        trials.push(Trial::test(name, move || {
-            play(&mut house.lock().unwrap_or_else(PoisonError::into_inner))
-        }));
+        let door = door.clone();
+        trials.push(Trial::test(name, move || play(&door)));
     };
+    let mut number = 0;
     for name in ARCHITECTURES {
         let architecture = spec.architecture(name).unwrap();
         let scenarios = Scenario::of_architecture(&spec.tree, architecture)
@@ -213,21 +280,22 @@ fn main() -> ExitCode {
             for masked in masks.iter().copied() {
                 let suffix = if masked { "::masked" } else { "" };
                 let scenario = scenario.clone();
+                number += 1;
                 add(
                     format!("{name}::{}{suffix}", scenario.name),
-                    Box::new(move |house| house.attempt(architecture, &scenario, masked)),
+                    Box::new(move |door| door.attempt(architecture, (number, &scenario, masked))),
                 );
             }
         }
         if name == RED {
             add(
                 format!("{name}::every_expectation_can_fail"),
-                Box::new(move |house| house.every_expectation_can_fail(architecture)),
+                Box::new(move |door| door.every_expectation_can_fail(architecture)),
             );
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let mut house = house.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut house = door.lock();
     house.close();
     if house.late.is_empty() {
         return conclusion.exit_code();

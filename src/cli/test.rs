@@ -11,10 +11,11 @@ use crate::sandbox;
 use crate::scenario::{Host, Scenario, Scheme, Url};
 use crate::spec::{Architecture, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
-use crate::vm::scenario::{Programme, Props, Stage, leased};
+use crate::vm::scenario::{Programme, Props, Stage, fitting, leased};
 use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
 use clap::Args;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -38,6 +39,10 @@ pub(super) struct Arguments {
     /// times [default: measured]
     #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100), verbatim_doc_comment)]
     stretch: Option<u32>,
+    /// How many scenarios run at a time, each on machines of
+    /// its own [default: as processors and memory allow]
+    #[arg(short, long, value_name = "N", conflicts_with = "interactive", verbatim_doc_comment)]
+    jobs: Option<NonZeroUsize>,
     /// Write what happened for people: one HTML page
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -70,8 +75,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     if arguments.interactive {
         return interactive(&spec, architecture, props);
     }
-    let programme =
-        Programme { spec: &spec, architecture, scenarios: &scenarios, masks: !arguments.no_masks };
+    let programme = Programme {
+        spec: &spec,
+        architecture,
+        scenarios: &scenarios,
+        masks: !arguments.no_masks,
+        jobs: arguments.jobs.unwrap_or_else(|| fitting(architecture)),
+    };
     let (run, end) = programme.run(props)?;
     // Most wanted where something went wrong at the end.
     write_reports(arguments, &project, architecture, &run)?;

@@ -56,6 +56,9 @@ pub struct Credential {
     pub content: Vec<u8>,
 }
 
+/// Memory of a machine of which nothing else is said.
+pub const MEMORY_MIB: u32 = 1024;
+
 /// A machine that is off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineConfig {
@@ -90,7 +93,7 @@ impl MachineConfig {
             more_disks: Vec::new(),
             firmware: Firmware::Bios,
             bus: Bus::VirtioBlk,
-            memory_mib: 1024,
+            memory_mib: MEMORY_MIB,
             cpus: 2,
             nics: Vec::new(),
             credentials: Vec::new(),

@@ -25,7 +25,7 @@ mod shell;
 mod snapshot;
 mod users;
 
-pub use config::{Bus, Cable, Credential, Firmware, MachineConfig, Nic};
+pub use config::{Bus, Cable, Credential, Firmware, MEMORY_MIB, MachineConfig, Nic};
 pub use console::Alarm;
 pub use deadline::{Limit, Speed};
 pub use disk::{DiskConfig, Edit};

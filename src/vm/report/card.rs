@@ -121,5 +121,8 @@ fn journals(outcome: &Outcome) -> String {
     if all.is_empty() {
         return all;
     }
-    format!("<details><summary>What the machines logged</summary>{all}</details>")
+    format!(
+        "<details><summary>What the machines logged</summary>{all}<p>Consoles and captures: {}</p></details>",
+        escape(&outcome.logs)
+    )
 }

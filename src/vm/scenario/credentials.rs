@@ -11,7 +11,7 @@ use crate::vm::MachineConfig;
 use std::path::Path;
 
 /// The secrets of one topology.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Credentials {
     secrets: Secrets,
     /// Passwords of which the machines know only hashes.

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod clock;
+mod copies;
 mod credentials;
 mod crowd;
 mod deeds;
@@ -23,6 +24,7 @@ mod sweep;
 mod table;
 mod wire;
 
+pub use copies::{Copies, fitting};
 pub use leased::leased;
 pub use programme::Programme;
 pub use stage::{Props, Stage};

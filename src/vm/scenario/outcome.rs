@@ -25,7 +25,7 @@ pub struct Run {
     pub boot_seconds: f64,
     /// One for each scenario, and one for each mask.
     pub outcomes: Vec<Outcome>,
-    /// Folder with consoles and captures.
+    /// Folder with consoles and captures; those of copies of the machines are below it.
     pub logs: String,
 }
 
@@ -79,6 +79,8 @@ pub struct Outcome {
     pub journals: BTreeMap<String, String>,
     /// What went wrong; of a masked run that passed: what went wrong, as it must.
     pub failure: Option<Failure>,
+    /// Folder with its consoles and captures.
+    pub logs: String,
 }
 
 /// One step.

@@ -1,12 +1,17 @@
-//! The programme of one evening: every scenario, and its masked twin, one after the other
-//! on one boot.
+//! The programme of one evening: every scenario, and its masked twin, on one boot, as many
+//! at a time as there are copies of the machines.
 
+use super::copies::Copies;
 use super::outcome::{MachineFacts, Outcome, Run, Verdict};
-use super::stage::{Props, Stage};
+use super::stage::Props;
 use crate::error::Result;
 use crate::progress;
 use crate::scenario::Scenario;
 use crate::spec::{Architecture, Spec};
+use crate::threads;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 /// What is to be shown.
 #[derive(Debug, Clone)]
@@ -19,6 +24,8 @@ pub struct Programme<'a> {
     pub scenarios: &'a [Scenario],
     /// Whether masked twins are run, too.
     pub masks: bool,
+    /// How many at a time, each on machines of its own.
+    pub jobs: NonZeroUsize,
 }
 
 impl Programme<'_> {
@@ -29,32 +36,43 @@ impl Programme<'_> {
     /// When the machines do not come up. What went wrong later, and a signal, stands beside
     /// the outcomes until then; a scenario that fails is an outcome.
     pub fn run(&self, props: Props) -> Result<(Run, Result<()>)> {
-        let mut stage = Stage::set_up(self.spec, self.architecture, props.clone())?;
-        let mut run = stage.facts();
-        let told = self.list().into_iter().try_for_each(|(scenario, masked)| {
-            let mask = if masked { " (masked: must fail)" } else { "" };
-            progress::step("Scenario", format!("{}{mask}", scenario.title));
-            let outcome = stage.attempt(scenario, masked)?;
+        let list = self.list();
+        // More machines than scenarios would have nothing to do.
+        let jobs = self.jobs.min(NonZeroUsize::new(list.len()).unwrap_or(NonZeroUsize::MIN));
+        let copies = Copies::set_up(self.spec, self.architecture, props, jobs)?;
+        let mut run = copies.facts();
+        let outcomes = Mutex::new(BTreeMap::new());
+        let told = threads::for_each_of(jobs, &list, |(number, scenario, masked)| {
+            let outcome = {
+                let mut stage = copies.lend();
+                let mask = if *masked { " (masked: must fail)" } else { "" };
+                progress::step("Scenario", format!("{}{mask}", scenario.title));
+                stage.attempt(scenario, *masked)?
+            };
             tell(&outcome, &run);
-            run.outcomes.push(outcome);
+            outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, outcome);
             Ok(())
         });
-        for (name, facts) in stage.facts().machines {
+        run.outcomes =
+            outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
+        for (name, facts) in copies.facts().machines {
             // A machine that went on from a snapshot knows nothing of its boot's panics.
             let booted = run.machines.get(&name).map_or(0, |booted| booted.forgiven_panics);
             let forgiven_panics = facts.forgiven_panics.max(booted);
             run.machines.insert(name, MachineFacts { forgiven_panics, ..facts });
         }
-        let struck = stage.strike();
+        let struck = copies.strike();
         Ok((run, told.and(struck)))
     }
 
-    fn list(&self) -> Vec<(&Scenario, bool)> {
+    /// All, with their places in the order of the reports.
+    fn list(&self) -> Vec<(usize, &Scenario, bool)> {
         let twice = |scenario| [(scenario, false), (scenario, true)];
         let wanted = |(scenario, masked): &(&Scenario, bool)| {
             !masked || (self.masks && scenario.mask.is_some())
         };
-        self.scenarios.iter().flat_map(twice).filter(wanted).collect()
+        let all = self.scenarios.iter().flat_map(twice).filter(wanted).enumerate();
+        all.map(|(number, (scenario, masked))| (number, scenario, masked)).collect()
     }
 }
 

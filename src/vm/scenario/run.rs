@@ -10,7 +10,7 @@ use super::story::Story;
 use super::sweep;
 use super::wire;
 use crate::error::{Error, Kind, Result};
-use crate::progress;
+use crate::progress::{self, Status};
 use crate::scenario::{Cast, Promises, Scenario};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Stage<'_> {
                 let error =
                     Error::build(format!("no healthy machines to begin with: {}", error.message()))
                         .detail(error.to_string());
-                let mut outcome = blank(scenario, masked);
+                let mut outcome = self.blank(scenario, masked);
                 judge(&mut outcome, Err(error))?;
                 outcome
             }
@@ -62,6 +62,7 @@ impl Stage<'_> {
             loads: Loads::default(),
             steps: Vec::new(),
             is_masked: false,
+            status: Status::new(),
         };
         let told = tell(&mut story, masked);
         let Story { cast, loads, steps, .. } = story;
@@ -73,7 +74,7 @@ impl Stage<'_> {
             },
         };
         let seconds = clock.now();
-        let told_so_far = blank(scenario, masked);
+        let told_so_far = self.blank(scenario, masked);
         let mut outcome = Outcome { seconds, cast: cast.0, steps, requests, ..told_so_far };
         outcome.journals = sweep::journals(self, seconds);
         self.measure(&mut outcome, clock);
@@ -94,24 +95,25 @@ impl Stage<'_> {
         }
         outcome.holds = wire::holds(self, clock, outcome.seconds);
     }
-}
 
-/// The outcome of a scenario of which nothing was told yet.
-fn blank(scenario: &Scenario, masked: bool) -> Outcome {
-    Outcome {
-        name: scenario.name.clone(),
-        title: scenario.title.clone(),
-        about: scenario.about.clone(),
-        promise: promise(scenario),
-        mask: scenario.mask.as_ref().filter(|_| masked).map(|(say, _)| say.clone()),
-        verdict: Verdict::Passed,
-        seconds: 0.0,
-        cast: BTreeMap::new(),
-        steps: Vec::new(),
-        requests: Vec::new(),
-        holds: Vec::new(),
-        journals: BTreeMap::new(),
-        failure: None,
+    /// The outcome of a scenario of which nothing was told yet.
+    fn blank(&self, scenario: &Scenario, masked: bool) -> Outcome {
+        Outcome {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            about: scenario.about.clone(),
+            promise: promise(scenario),
+            mask: scenario.mask.as_ref().filter(|_| masked).map(|(say, _)| say.clone()),
+            verdict: Verdict::Passed,
+            seconds: 0.0,
+            cast: BTreeMap::new(),
+            steps: Vec::new(),
+            requests: Vec::new(),
+            holds: Vec::new(),
+            journals: BTreeMap::new(),
+            failure: None,
+            logs: self.props.logs.display().to_string(),
+        }
     }
 }
 
@@ -198,6 +200,7 @@ mod tests {
             holds: Vec::new(),
             journals: BTreeMap::new(),
             failure: None,
+            logs: String::new(),
         }
     }
 

@@ -7,9 +7,11 @@ use super::stage::Stage;
 use super::sweep;
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::progress;
+use crate::progress::{self, Status};
+use crate::vm::folder::RunFolder;
 use crate::vm::{self, Machine, Saying};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Native time in which all must be well.
@@ -75,8 +77,11 @@ impl Stage<'_> {
 
     /// Keeps the whole topology as it is now, to return to before each scenario.
     pub(super) fn keep(&mut self) -> Result<()> {
+        // A new folder: copies of this stage may go on from what the old one has.
+        let folder = Arc::new(RunFolder::new()?);
         let mut machines: Vec<&mut Machine> = self.machines.values_mut().collect();
-        self.kept = vm::snapshot(&mut machines, &self.folder.path().join("kept"))?;
+        self.kept = vm::snapshot(&mut machines, folder.path())?;
+        self.kept_in = folder;
         Ok(())
     }
 
@@ -144,7 +149,8 @@ impl Stage<'_> {
     /// Waits until every machine is up and well, and every floating address has exactly
     /// one holder, which has announced it.
     pub(super) fn settle(&mut self) -> Result<()> {
-        let end = Instant::now() + SETTLING.mul_f64(f64::from(self.factor));
+        let (start, status) = (Instant::now(), Status::new());
+        let end = start + SETTLING.mul_f64(f64::from(self.factor));
         loop {
             let problem = match self.is_settled()? {
                 None => return Ok(()),
@@ -156,6 +162,10 @@ impl Stage<'_> {
             if Instant::now() > end {
                 return Err(Error::check("the machines do not come to rest").detail(problem));
             }
+            status.show(|| {
+                let first = problem.lines().next().unwrap_or_default();
+                format!("coming to rest, {:.0} s: {first}", start.elapsed().as_secs_f64())
+            });
             std::thread::sleep(LEAST);
         }
     }

@@ -17,12 +17,15 @@ use crate::vm::{
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The role whose timers must not be too short for an emulated machine.
 const TIMED: &str = "heartbeat";
 /// What timers are multiplied by on machines that boot before anything was measured.
 const ASSUMED_FACTOR: u32 = 12;
+/// Before the number of a copy, in the name of its folder for logs.
+const COPY: &str = "copy";
 
 /// What a topology is booted from.
 #[derive(Debug, Clone)]
@@ -60,8 +63,9 @@ pub struct Stage<'a> {
     pub(super) is_touched: bool,
     /// The machines as they were once all was well.
     pub(super) kept: Vec<Snapshot>,
-    // Last: the others have their sockets and their states in it.
-    pub(super) folder: RunFolder,
+    // Last: the others have their states and their sockets in them.
+    pub(super) kept_in: Arc<RunFolder>,
+    _folder: RunFolder,
 }
 
 impl<'a> Stage<'a> {
@@ -77,15 +81,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Stage<'a>> {
         let folder = RunFolder::new()?;
         empty_of_consoles(&props.logs)?;
-        let mut networks = BTreeMap::new();
-        for network in architecture.networks.values() {
-            let segment = Segment::new(&network.name, folder.path())?;
-            segment.capture(&props.logs.join(format!("{}.pcapng", network.name)))?;
-            if let Some(leases) = leases(architecture, network) {
-                segment.leases(leases);
-            }
-            networks.insert(network.name.clone(), segment);
-        }
+        let networks = segments(architecture, |name| Segment::new(name, folder.path()), &props)?;
         let assumed = if accelerator()? == Accelerator::Tcg { ASSUMED_FACTOR } else { 1 };
         let stretch = props.stretch;
         let mut stage = Stage {
@@ -101,14 +97,59 @@ impl<'a> Stage<'a> {
             boot_seconds: 0.0,
             is_touched: false,
             kept: Vec::new(),
-            folder,
+            kept_in: Arc::new(RunFolder::new()?),
+            _folder: folder,
         };
         let start = Instant::now();
         stage.boot_all()?;
+        // Measured once: those who boot again, or beside it, have the same.
+        stage.props.stretch = Some(stage.factor);
         stage.settle()?;
         stage.boot_seconds = start.elapsed().as_secs_f64();
         stage.keep()?;
         Ok(stage)
+    }
+
+    /// Another stage for the same scenarios, whose machines will go on from the moment that
+    /// this one kept. Consoles and captures are in a folder of their own: `copy2`.
+    ///
+    /// # Errors
+    /// When the host has no more threads or sockets, or a file cannot be written.
+    pub(super) fn copy(&self, number: usize) -> Result<Stage<'a>> {
+        let folder = RunFolder::new()?;
+        let logs = self.props.logs.join(format!("{COPY}{number}"));
+        let props = Props { logs, ..self.props.clone() };
+        empty_of_consoles(&props.logs)?;
+        let seeded = |name: &str| {
+            let seed = self.networks.get(name).map_or(0, Segment::seed);
+            Segment::seeded(name, folder.path(), seed)
+        };
+        let networks = segments(self.architecture, seeded, &props)?;
+        let mut copy = Stage {
+            spec: self.spec,
+            architecture: self.architecture,
+            credentials: self.credentials.clone(),
+            props,
+            factor: self.factor,
+            machines: BTreeMap::new(),
+            crowd: Crowd::attach(self.architecture, &networks)?,
+            networks,
+            accelerator: self.accelerator.clone(),
+            boot_seconds: self.boot_seconds,
+            // Restored before anything is done with it.
+            is_touched: true,
+            kept: self.kept.clone(),
+            kept_in: Arc::clone(&self.kept_in),
+            _folder: folder,
+        };
+        for server in self.architecture.servers.values() {
+            let config = copy.config_of(server)?;
+            let own = copy.kept.iter_mut().find(|kept| kept.config.name == server.name);
+            if let Some(kept) = own {
+                (kept.config.nics, kept.config.logs) = (config.nics, config.logs);
+            }
+        }
+        Ok(copy)
     }
 
     /// Passwords of which the machines know only hashes.
@@ -260,15 +301,41 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Makes the folder; consoles of an earlier run go, as machines add to their own.
+/// The networks of `architecture`, recorded into the folder for logs.
+fn segments(
+    architecture: &Architecture,
+    new: impl Fn(&str) -> Result<Segment>,
+    props: &Props,
+) -> Result<BTreeMap<String, Segment>> {
+    let mut all = BTreeMap::new();
+    for network in architecture.networks.values() {
+        let segment = new(&network.name)?;
+        segment.capture(&props.logs.join(format!("{}.pcapng", network.name)))?;
+        if let Some(leases) = leases(architecture, network) {
+            segment.leases(leases);
+        }
+        all.insert(network.name.clone(), segment);
+    }
+    Ok(all)
+}
+
+/// Makes the folder; consoles of an earlier run go, as machines add to their own, and so do
+/// the folders of its copies.
 fn empty_of_consoles(logs: &Path) -> Result<()> {
     crate::fs::create_dir_all(logs)?;
     let entries = std::fs::read_dir(logs).map_err(|e| Error::io("list", logs, &e))?;
     for entry in entries {
         let path = entry.map_err(|e| Error::io("list", logs, &e))?.path();
-        if path.extension().is_some_and(|extension| extension == "console") {
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
-        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix(COPY).map(str::parse::<usize>);
+        let removed = if path.is_dir() && matches!(number, Some(Ok(_))) {
+            std::fs::remove_dir_all(&path)
+        } else if path.extension().is_some_and(|extension| extension == "console") {
+            std::fs::remove_file(&path)
+        } else {
+            Ok(())
+        };
+        removed.map_err(|e| Error::io("remove", &path, &e))?;
     }
     Ok(())
 }

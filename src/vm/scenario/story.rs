@@ -10,10 +10,11 @@ use super::outcome::StepOutcome;
 use super::stage::Stage;
 use crate::error::{Error, Kind, Place, Result};
 use crate::exec;
-use crate::progress;
+use crate::progress::{self, Status};
 use crate::scenario::{Act, Action, Cast, Expect, Scenario, Step};
 use crate::vm::Machine;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// Between two looks: each asks machines for an answer, which takes its own time.
@@ -29,6 +30,8 @@ pub(super) struct Story<'s, 'a> {
     pub(super) steps: Vec<StepOutcome>,
     /// Whether the mechanism has been taken away, so that only a red is right.
     pub(super) is_masked: bool,
+    /// What is going on.
+    pub(super) status: Status,
 }
 
 impl Story<'_, '_> {
@@ -52,6 +55,21 @@ impl Story<'_, '_> {
         deeds.iter().try_for_each(|deed| self.act(deed))
     }
 
+    fn name(&self) -> String {
+        format!("{}{}", self.scenario.name, if self.is_masked { " (masked)" } else { "" })
+    }
+
+    /// Shows what is waited for, since when, and what the machines do.
+    fn show(&self, what: impl Display, since: Instant) {
+        self.status.show(|| {
+            let machines = self.stage.machines.iter();
+            let state = |machine: &Machine| if machine.is_on() { "on" } else { "off" };
+            let states = machines.map(|(name, machine)| format!("{name} {}", state(machine)));
+            let states = states.collect::<Vec<_>>().join(", ");
+            format!("{}: {:.0} s: {what}; {states}", self.name(), since.elapsed().as_secs_f64())
+        });
+    }
+
     /// All steps.
     pub(super) fn tell(&mut self) -> Result<()> {
         let scenario = self.scenario;
@@ -59,7 +77,7 @@ impl Story<'_, '_> {
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
-        progress::step("Step", &step.say);
+        progress::step("Step", format!("{}: {}", self.name(), step.say));
         self.stage.mark(&step.say);
         let at = self.clock.now();
         self.steps.push(StepOutcome {
@@ -89,6 +107,7 @@ impl Story<'_, '_> {
     fn act(&mut self, act: &Act) -> Result<()> {
         let action = &act.action;
         self.stage.mark(&action.to_string());
+        self.show(action, Instant::now());
         let done = if let Action::StartLoad(name) = action {
             self.start_load(name.get_ref())
         } else if let Action::StopLoad(name) = action {
@@ -133,6 +152,7 @@ impl Story<'_, '_> {
         loop {
             // A look that began in time counts, however long the machines took.
             let in_time = Instant::now() < end;
+            self.show(&expect.expectation, since);
             match self.look_at(expect, &mut met)? {
                 Look::Holds => break,
                 Look::Not(_) if in_time => std::thread::sleep(PAUSE),
@@ -148,6 +168,7 @@ impl Story<'_, '_> {
             Instant::now() + stays.map_or(Duration::ZERO, |stays| self.clock.stretched(stays));
         while Instant::now() < stay {
             std::thread::sleep(PAUSE);
+            self.show(&expect.expectation, since);
             if let Look::Not(seen) = self.look_at(expect, &mut met)? {
                 return Err(self.failed(expect, &format!("it held, and then: {seen}")));
             }
