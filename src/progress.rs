@@ -106,17 +106,21 @@ impl Status {
         Status { number, last: Mutex::new(None) }
     }
 
-    /// Redraws it, at most ten times a second.
+    /// Redraws it, at most ten times a second; of `text`, the first line.
     pub fn show(&self, text: impl FnOnce() -> String) {
+        let last = *self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if last.is_none_or(|at| at.elapsed() >= Duration::from_millis(100)) {
+            self.show_now(text);
+        }
+    }
+
+    /// Redraws it, however short ago it was redrawn.
+    pub fn show_now(&self, text: impl FnOnce() -> String) {
         if !says(Verbosity::Normal) || !std::io::stderr().is_terminal() {
             return;
         }
-        let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if last.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
-            return;
-        }
-        *last = Some(Instant::now());
-        let text = text();
+        *self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Instant::now());
+        let text: String = text().chars().take_while(|c| !c.is_control()).collect();
         board(|board| {
             let own = board.lines.iter_mut().find(|(number, _)| *number == self.number);
             if let Some((_, own)) = own {

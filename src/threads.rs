@@ -33,7 +33,10 @@ pub fn for_each_of<T: Sync>(
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(some)).collect();
         let died = |_| Err(Error::build("a thread died"));
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(died))
+        // All of them, before one's failure is told.
+        let done: Vec<Result<()>> =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(died)).collect();
+        done.into_iter().collect()
     })
 }
 

@@ -10,6 +10,7 @@ mod project;
 use imagebuild::build::Build;
 use imagebuild::exec::Program;
 use imagebuild::plan::server::{Plan, TOOLS, VM_TOOLS};
+use imagebuild::progress;
 use imagebuild::scenario::{Promises, Scenario};
 use imagebuild::spec::{Architecture, Spec};
 use imagebuild::vm::scenario::outcome::{Outcome, Run, Verdict};
@@ -31,6 +32,8 @@ const RED: &str = "arch4";
 struct House {
     spec: &'static Spec,
     open: Option<Open>,
+    /// Of each architecture, the tests that wait until it is up: none is opened twice.
+    waiting: BTreeMap<&'static str, usize>,
     /// Why an architecture cannot be opened: told to every test, tried once.
     closed: BTreeMap<String, String>,
     /// What was wrong when a topology ended: no test of the next one's.
@@ -90,8 +93,8 @@ fn set_up(
         logs: out().join(&architecture.name),
         stretch: None,
     };
-    let copies = Copies::set_up(spec, architecture, props, fitting(architecture));
-    copies.map_err(|error| error.to_string())
+    let count = fitting(architecture).map_err(|error| error.to_string())?;
+    Copies::set_up(spec, architecture, props, count).map_err(|error| error.to_string())
 }
 
 impl House {
@@ -142,14 +145,23 @@ impl Door {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no test uses the machines of another architecture.
+    /// Waits until no test uses the machines of another architecture, or wants those of one
+    /// that comes before.
     fn enter(&self, architecture: &'static Architecture) -> Result<Guest, Failed> {
-        let others = |house: &mut House| {
-            let open = house.open.as_ref();
-            open.is_some_and(|open| open.architecture.name != architecture.name && open.guests > 0)
+        let name = architecture.name.as_str();
+        let before = ARCHITECTURES.into_iter().take_while(|other| *other != name);
+        let before: Vec<&str> = before.collect();
+        let must_wait = |house: &mut House| {
+            let is_other = |open: &Open| open.architecture.name != name && open.guests > 0;
+            house.open.as_ref().is_some_and(is_other)
+                || before.iter().any(|other| house.waiting.get(other).is_some_and(|n| *n > 0))
         };
-        let waited = self.0.1.wait_while(self.lock(), others);
+        let mut house = self.lock();
+        *house.waiting.entry(name).or_default() += 1;
+        let waited = self.0.1.wait_while(house, must_wait);
         let mut house = waited.unwrap_or_else(PoisonError::into_inner);
+        *house.waiting.entry(name).or_default() -= 1;
+        self.0.1.notify_all();
         let open = house.open(architecture)?;
         open.guests += 1;
         Ok(Guest { door: self.clone(), copies: Some(Arc::clone(&open.copies)) })
@@ -174,7 +186,7 @@ impl Door {
             Verdict::Broke => format!("the harness broke: {why}"),
         };
         // At once: the end of the list is half an hour away.
-        eprintln!("{} of {}: {why}", scenario.name, architecture.name);
+        progress::warn(format!("{} of {}: {why}", scenario.name, architecture.name));
         Err(Failed::from(why))
     }
 
@@ -261,9 +273,15 @@ fn main() -> ExitCode {
     std::fs::create_dir_all(out()).unwrap();
     // They live as long as the process, like the stages that borrow them.
     let spec: &'static Spec = Box::leak(Box::new(Spec::read(project::folder()).unwrap()));
-    let fits = |name| fitting(spec.architecture(name).unwrap()).get();
+    let fits = |name| fitting(spec.architecture(name).unwrap()).unwrap().get();
     arguments.test_threads = arguments.test_threads.or(ARCHITECTURES.into_iter().map(fits).max());
-    let house = House { spec, open: None, closed: BTreeMap::new(), late: Vec::new() };
+    let house = House {
+        spec,
+        open: None,
+        waiting: BTreeMap::new(),
+        closed: BTreeMap::new(),
+        late: Vec::new(),
+    };
     let door = Door(Arc::new((Mutex::new(house), Condvar::new())));
     let mut trials = Vec::new();
     let mut add = |name: String, play: Play| {

@@ -389,14 +389,14 @@ writes = { from = [{ floating = "writes" }] }
         error(changed(
             "images/arch1.toml",
             old,
-            &second.replace("router-id = 12", "router-id = 11")
+            &second.replace("router-id = 12", "router-id = 10")
         )),
-        "error: the router numbers 10 and 10+1 are not free
+        "error: the router number 10 is not free
   --> images/arch1.toml:27:13
    |
 27 | router-id = 10
    |             ^^
-hint: reads has 11 and the next"
+hint: reads has it"
     );
 }
 

@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         architecture,
         scenarios: &scenarios,
         masks: !arguments.no_masks,
-        jobs: arguments.jobs.unwrap_or_else(|| fitting(architecture)),
+        jobs: arguments.jobs.map_or_else(|| fitting(architecture), Ok)?,
     };
     let (run, end) = programme.run(props)?;
     // Most wanted where something went wrong at the end.

@@ -15,10 +15,6 @@ pub(crate) struct FloatingView<'a> {
     v6: Option<Ipv6Addr>,
     /// Of which of them there is one: `v4`, `v6`.
     versions: Vec<&'static str>,
-    /// Over which adverts go, for both addresses: IPv4, if there is one.
-    vrrp: &'static str,
-    /// IPv6 VRRP wants a link-local address first.
-    link_local: String,
     interface: &'a str,
     /// VRRP's priority of this server: the first of the holders has the highest.
     priority: usize,
@@ -78,8 +74,6 @@ fn view<'a>(
         v4,
         v6,
         versions: [v4.map(|_| "v4"), v6.map(|_| "v6")].into_iter().flatten().collect(),
-        vrrp: if v4.is_some() { "v4" } else { "v6" },
-        link_local: format!("fe80::{:x}", 0xf000 + router),
         interface: &network.interface,
         priority: priority(place, floating.holders.len()),
         own: *server.addresses.get(&floating.network)?,
@@ -91,8 +85,8 @@ fn view<'a>(
             Purpose::DatabaseReads | Purpose::DatabaseWrites => vec![3306],
         },
         real_servers: floating.real_servers.iter().filter_map(real).collect(),
-        // Router numbers are unique, and so is the next one.
-        mark: Marks { v4: router, v6: router + 1 },
+        // Router numbers are unique.
+        mark: Marks { v4: router, v6: 0x100 + router },
     })
 }
 

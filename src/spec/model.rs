@@ -255,7 +255,7 @@ pub struct Floating {
     pub holders: Vec<String>,
     /// What is reached through it.
     pub purpose: Purpose,
-    /// VRRP's number for IPv4; IPv6 uses the next one.
+    /// VRRP's number; LVS marks packets with it, too.
     pub router_id: u8,
     /// How it is served.
     pub via: Via,

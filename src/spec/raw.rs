@@ -122,7 +122,7 @@ pub(crate) struct RawFloating {
     pub holders: Vec<Spanned<String>>,
     /// What is reached through it: `web`, `database-reads`, `database-writes`.
     pub purpose: Purpose,
-    /// VRRP's virtual router number for IPv4; IPv6 uses the next one.
+    /// VRRP's virtual router number, 1 to 255; LVS marks packets with it, too.
     pub router_id: Spanned<u8>,
     /// `bind`: a program on the holder listens on it; `direct-routing`: LVS hands
     /// connections on to the real servers.

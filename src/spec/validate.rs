@@ -153,10 +153,9 @@ fn floating_addresses(
             attached(server, network, servers, around)?;
         }
         let router = floating.router_id.get_ref();
-        let near = |other: &&Floating| other.router_id.abs_diff(*router) < 2;
-        if let Some(other) = checked.values().find(near) {
-            let message = format!("the router numbers {router} and {router}+1 are not free");
-            let hint = format!("{} has {} and the next", other.name, other.router_id);
+        if let Some(other) = checked.values().find(|other| other.router_id == *router) {
+            let message = format!("the router number {router} is not free");
+            let hint = format!("{} has it", other.name);
             return Err(around.sources.error(floating.router_id.span(), message).hint(hint));
         }
         checked.insert(name.get_ref().clone(), one_floating(name, floating, network, around)?);
@@ -171,8 +170,8 @@ fn one_floating(
     around: &Surroundings<'_>,
 ) -> Result<Floating> {
     let router = *raw.router_id.get_ref();
-    if router == 0 || router == u8::MAX {
-        let message = "a router number is 1 to 254 (IPv6 takes the next one)";
+    if router == 0 {
+        let message = "a router number is 1 to 255";
         return Err(around.sources.error(raw.router_id.span(), message));
     }
     if raw.holders.is_empty() || (raw.via == Via::DirectRouting) == raw.real_servers.is_empty() {

@@ -118,9 +118,6 @@ fn journals(outcome: &Outcome) -> String {
     };
     let said = outcome.journals.iter().filter(|(_, lines)| !lines.is_empty());
     let all: String = said.map(one).collect();
-    if all.is_empty() {
-        return all;
-    }
     format!(
         "<details><summary>What the machines logged</summary>{all}<p>Consoles and captures: {}</p></details>",
         escape(&outcome.logs)

@@ -47,6 +47,8 @@ impl Loads {
     /// Ends a load; once more does nothing.
     pub(super) fn stop(&mut self, name: &str, clock: Clock) -> Result<()> {
         let Some(going) = self.0.get_mut(name) else { return Ok(()) };
+        // What is on its way now may take its time.
+        going.to.get_or_insert(clock.now());
         // All of them first: each of those after waits for what is on its way.
         going.loads.iter().for_each(|(_, load)| load.end_soon());
         for (family, load) in std::mem::take(&mut going.loads) {
@@ -54,7 +56,6 @@ impl Loads {
             let what = (name, &going.wish);
             going.done.extend(felt.iter().map(|one| record(what, family, clock, one)));
         }
-        going.to.get_or_insert(clock.now());
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! at a time as there are copies of the machines.
 
 use super::copies::Copies;
-use super::outcome::{MachineFacts, Outcome, Run, Verdict};
+use super::outcome::{Outcome, Run, Verdict};
 use super::stage::Props;
 use crate::error::Result;
 use crate::progress;
@@ -55,12 +55,7 @@ impl Programme<'_> {
         });
         run.outcomes =
             outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
-        for (name, facts) in copies.facts().machines {
-            // A machine that went on from a snapshot knows nothing of its boot's panics.
-            let booted = run.machines.get(&name).map_or(0, |booted| booted.forgiven_panics);
-            let forgiven_panics = facts.forgiven_panics.max(booted);
-            run.machines.insert(name, MachineFacts { forgiven_panics, ..facts });
-        }
+        run.machines = copies.facts().machines;
         let struck = copies.strike();
         Ok((run, told.and(struck)))
     }

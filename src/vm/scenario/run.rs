@@ -10,6 +10,7 @@ use super::story::Story;
 use super::sweep;
 use super::wire;
 use crate::error::{Error, Kind, Result};
+use crate::exec;
 use crate::progress::{self, Status};
 use crate::scenario::{Cast, Promises, Scenario};
 use std::collections::BTreeMap;
@@ -136,6 +137,10 @@ fn promise(scenario: &Scenario) -> Option<(String, String)> {
 /// The verdict. A masked run passes when an expectation failed after its first fault:
 /// one that fails before says nothing about the mechanism.
 fn judge(outcome: &mut Outcome, told: Result<()>) -> Result<()> {
+    // Ctrl-C ends QEMU, too: what was seen then says nothing.
+    if exec::interrupted() {
+        return Err(exec::interruption());
+    }
     let masked = outcome.mask.is_some();
     let error = match told {
         Ok(()) if masked => {

@@ -200,7 +200,8 @@ impl<'a> Stage<'a> {
             .get(&server.name)
             .ok_or_else(|| Error::build(format!("there is no image of {}", server.name)))?;
         let config = MachineConfig::new(&server.name, DiskConfig::of_image(image));
-        let mut config = config.logs(&self.props.logs).processors(self.processors());
+        let processors = processors_of_each(self.architecture.servers.len());
+        let mut config = config.logs(&self.props.logs).processors(processors);
         // The kernel numbers cards in their order, and each network has its number.
         for network in cards(self.architecture) {
             let is_on = server.addresses.contains_key(network);
@@ -211,12 +212,6 @@ impl<'a> Stage<'a> {
             });
         }
         Ok(self.credentials.give(self.spec, server, self.factor, config))
-    }
-
-    /// Processors of each machine: two, if the host has as many for every one. Emulated
-    /// processors that wait for each other's turn cost more than they bring.
-    fn processors(&self) -> u32 {
-        if host_processors() >= 2 * self.architecture.servers.len() { 2 } else { 1 }
     }
 
     /// Which card of a machine is on a network.
@@ -340,7 +335,13 @@ fn empty_of_consoles(logs: &Path) -> Result<()> {
     Ok(())
 }
 
-fn host_processors() -> usize {
+/// Processors of each of so many machines: two, if the host has as many for every one.
+/// Emulated processors that wait for each other's turn cost more than they bring.
+pub(super) fn processors_of_each(machines: usize) -> u32 {
+    if host_processors() >= 2 * machines { 2 } else { 1 }
+}
+
+pub(super) fn host_processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

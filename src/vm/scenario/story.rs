@@ -107,7 +107,7 @@ impl Story<'_, '_> {
     fn act(&mut self, act: &Act) -> Result<()> {
         let action = &act.action;
         self.stage.mark(&action.to_string());
-        self.show(action, Instant::now());
+        self.status.show_now(|| format!("{}: {action}", self.name()));
         let done = if let Action::StartLoad(name) = action {
             self.start_load(name.get_ref())
         } else if let Action::StopLoad(name) = action {
@@ -156,11 +156,7 @@ impl Story<'_, '_> {
             match self.look_at(expect, &mut met)? {
                 Look::Holds => break,
                 Look::Not(_) if in_time => std::thread::sleep(PAUSE),
-                Look::Not(seen) => {
-                    // Nothing is known of an image whose emulator died, or stands still.
-                    self.stage.machines.values().try_for_each(Machine::check_emulator)?;
-                    return Err(self.failed(expect, &seen));
-                }
+                Look::Not(seen) => return Err(self.failed(expect, &seen)),
             }
         }
         let after = since.elapsed().as_secs_f64();
@@ -197,6 +193,11 @@ impl Story<'_, '_> {
 
     /// The expectation that failed, what was seen instead, and where more can be read.
     fn failed(&mut self, expect: &Expect, seen: &str) -> Error {
+        // Nothing is known of an image whose emulator died, or stands still.
+        let emulators = self.stage.machines.values().try_for_each(Machine::check_emulator);
+        if let Err(broken) = emulators {
+            return broken;
+        }
         self.note(expect, None);
         let factor = self.stage.factor;
         let mut error = Error::check(format!("expected that {}", expect.expectation));

@@ -16,7 +16,7 @@ pub(super) fn holds(stage: &Stage<'_>, clock: Clock, end: f64) -> Vec<Hold> {
         for address in floating.addresses.all() {
             let version = if address.is_ipv4() { 4 } else { 6 };
             let claims: Vec<Claim> =
-                sightings.iter().filter_map(|one| claim(one, address, clock)).collect();
+                sightings.iter().filter_map(|one| claim(one, floating, address, clock)).collect();
             let own = measure::holds(&floating.name, version, &claims, stage.advert(), end);
             // What ended before the scenario began is another one's.
             holds.extend(own.into_iter().filter(|hold| hold.to > 0.0));
@@ -51,11 +51,12 @@ fn sightings(stage: &Stage<'_>, floating: &Floating) -> Vec<Sighting> {
     stage.networks.get(&floating.network).map(|segment| segment.sightings()).unwrap_or_default()
 }
 
-/// A sighting as a claim of an address, or as giving it up.
-fn claim(sighting: &Sighting, address: IpAddr, clock: Clock) -> Option<Claim> {
+/// A sighting as a claim of an address, or as giving it up. Adverts go over IPv4 and name no
+/// IPv6 address; one instance has both.
+fn claim(sighting: &Sighting, floating: &Floating, address: IpAddr, clock: Clock) -> Option<Claim> {
     let is_end = match &sighting.saying {
         Saying::Announcement(own) if *own == address => false,
-        Saying::Vrrp { priority, addresses, .. } if addresses.contains(&address) => *priority == 0,
+        Saying::Vrrp { router, priority, .. } if *router == floating.router_id => *priority == 0,
         Saying::Announcement(_) | Saying::Vrrp { .. } | Saying::Answer(_) => return None,
     };
     Some(Claim { at: clock.seconds(sighting.at), machine: sighting.port.clone(), is_end })

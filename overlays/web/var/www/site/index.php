@@ -9,8 +9,8 @@ mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
 
 $site = parse_ini_file('/etc/imagebuild/site.ini');
 $timers = @parse_ini_file('/run/imagebuild/timers.env') ?: [];
-// mysqli counts whole seconds.
-$seconds = max(1, intdiv((int) ($timers['CONNECT_MS'] ?? 1000) + 999, 1000));
+// mysqli counts whole seconds. In two, a packet that was lost is sent once more.
+$seconds = max(2, intdiv((int) ($timers['CONNECT_MS'] ?? 1000) + 999, 1000));
 
 /** Connects to the first of the hosts that answers. */
 function database(string $hosts, string $order, array $site, int $seconds): mysqli
