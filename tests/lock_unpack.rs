@@ -125,7 +125,7 @@ fn a_package_replaces_its_own_files_and_no_others() {
         assert_eq!(
             once(&[(path, other)]).unwrap_err().to_string(),
             format!(
-                "error: the package p cannot be unpacked: `{path}` is there already, as a folder or of another package"
+                "error: the package p cannot be unpacked: `{path}` is there already, as a folder or of another package\nhint: two packages of one closure have it; `imagebuild lock --update` may bring versions that do not"
             )
         );
         assert_eq!(std::fs::read_to_string(folder.path().join("d/f")).unwrap(), "2");

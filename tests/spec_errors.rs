@@ -398,6 +398,18 @@ writes = { from = [{ floating = "writes" }] }
    |             ^^
 hint: reads has it"
     );
+    let with = |number: &str| second.replace("router-id = 12", &format!("router-id = {number}"));
+    for number in ["11", "255"] {
+        Spec::load(changed("images/arch1.toml", old, &with(number))).unwrap();
+    }
+    assert_eq!(
+        error(changed("images/arch1.toml", old, &with("0"))),
+        "error: a router number is 1 to 255
+  --> images/arch1.toml:35:13
+   |
+35 | router-id = 0
+   |             ^"
+    );
 }
 
 #[test]

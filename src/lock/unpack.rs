@@ -213,7 +213,8 @@ impl Tree<'_> {
         if error.kind() == io::ErrorKind::AlreadyExists {
             let path = path.strip_prefix(self.root).unwrap_or(path).display();
             let why = format!("`{path}` is there already, as a folder or of another package");
-            return bad(self.name, why);
+            let hint = "two packages of one closure have it; `imagebuild lock --update` may bring versions that do not";
+            return bad(self.name, why).hint(hint);
         }
         Error::io("write", path, error).context(format!("unpacking {}", self.name))
     }

@@ -11,6 +11,7 @@ use super::qmp::Qmp;
 use super::shell::{self, Shell};
 use crate::error::{Error, Result};
 use crate::exec::{self, Output};
+use crate::progress::Status;
 use crate::sandbox::Running;
 use serde_json::json;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 const BOOT: Duration = Duration::from_secs(5);
 /// How often a wait looks whether it has become pointless.
 pub(super) const GLANCE: Duration = Duration::from_millis(100);
+/// What takes longer is shown to who waits for it.
+const LONG: Duration = Duration::from_secs(1);
 /// Emulators panic now and then before systemd runs; more often is the image's fault.
 const PANICS_FORGIVEN: u32 = 1;
 /// A guest that was told to restart does so once, firmware once more; a guest that does it
@@ -288,6 +291,7 @@ impl Machine {
         limit: Limit,
         mut look: impl FnMut(&Machine, Duration) -> Option<T>,
     ) -> Result<T> {
+        let (start, status) = (Instant::now(), Status::new());
         loop {
             if let Some(found) = look(self, limit.left().unwrap_or_default().min(GLANCE)) {
                 return Ok(found);
@@ -296,6 +300,10 @@ impl Machine {
                 return Err(exec::interruption());
             }
             self.check_power()?;
+            if start.elapsed() > LONG {
+                let passed = start.elapsed().as_secs();
+                status.show(|| format!("{}, {passed} s: until {what}", self.config.name));
+            }
             if let Some(line) = self.panic() {
                 return Err(self.failed(&format!("waited until {what}, but: {line}")));
             }
