@@ -120,7 +120,7 @@ fn twin(guest: &mut Guest, image: &str, own: &str) {
     }
     // LVS knows both marks, for IPv4 and IPv6, and sends no visitor to a site that
     // cannot write: its own page says what is wrong.
-    guest.expect_in("ipvsadm --list --numeric", &["FWM  10 rr", "FWM  11 IPv6 rr"]);
+    guest.expect_in("ipvsadm --list --numeric", &["FWM  10 rr", "FWM  266 IPv6 rr"]);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn arch6_database2() {
 fn both_database_addresses(guest: &mut Guest, image: &str, twin: &str) {
     let purposes = [Purpose::DatabaseReads, Purpose::DatabaseWrites];
     takes_floating_addresses(guest, image, &purposes);
-    guest.expect_in("ipvsadm --list --numeric", &["FWM  30 rr", "FWM  31 IPv6 rr"]);
+    guest.expect_in("ipvsadm --list --numeric", &["FWM  30 rr", "FWM  286 IPv6 rr"]);
     waits_for_its_twin(guest, &format!("neither {twin} nor any other server is seen"));
 }
 
