@@ -140,8 +140,10 @@ impl Default for Status {
 impl Drop for Status {
     fn drop(&mut self) {
         board(|board| {
-            board.lines.retain(|(number, _)| *number != self.number);
-            board.redrawn("")
+            let own = board.lines.iter().position(|(number, _)| *number == self.number);
+            let said = own.map_or(String::new(), |place| board.lines.remove(place).1);
+            // Most end before they said anything: the terminal need not hear of those.
+            if said.is_empty() { said } else { board.redrawn("") }
         });
     }
 }

@@ -348,9 +348,8 @@ fn a_private_key_is_no_public_key() {
     );
 }
 
-#[test]
-fn twins_with_two_floating_addresses_and_real_servers() {
-    let second = r#"
+/// What makes twins of architecture 1's server, instead of [`ALONE`].
+const TWINS: &str = r#"
 [servers.web2]
 roles = ["base", "web"]
 server-id = 2
@@ -380,17 +379,28 @@ real-servers = ["web1", "web2"]
 reads = { from = ["local", { floating = "writes" }], order = "random" }
 writes = { from = [{ floating = "writes" }] }
 "#;
-    let old = "\n[endpoints]\nreads = { from = [\"local\"] }\nwrites = { from = [\"local\"] }\n";
-    let spec = Spec::load(changed("images/arch1.toml", old, second)).unwrap();
+const ALONE: &str =
+    "\n[endpoints]\nreads = { from = [\"local\"] }\nwrites = { from = [\"local\"] }\n";
+
+#[test]
+fn twins_with_two_floating_addresses_and_real_servers() {
+    let spec = Spec::load(changed("images/arch1.toml", ALONE, TWINS)).unwrap();
     let floating = &spec.architectures["arch1"].floating;
     assert_eq!(floating["writes"].holders, ["web2", "web1"]);
     assert_eq!(floating["reads"].real_servers, ["web1", "web2"]);
+}
+
+#[test]
+fn router_numbers_are_1_to_255_and_each_is_taken_once() {
+    let with = |number: &str| {
+        let twins = TWINS.replace("router-id = 12", &format!("router-id = {number}"));
+        changed("images/arch1.toml", ALONE, &twins)
+    };
+    for number in ["11", "255"] {
+        Spec::load(with(number)).unwrap();
+    }
     assert_eq!(
-        error(changed(
-            "images/arch1.toml",
-            old,
-            &second.replace("router-id = 12", "router-id = 10")
-        )),
+        error(with("10")),
         "error: the router number 10 is not free
   --> images/arch1.toml:27:13
    |
@@ -398,12 +408,8 @@ writes = { from = [{ floating = "writes" }] }
    |             ^^
 hint: reads has it"
     );
-    let with = |number: &str| second.replace("router-id = 12", &format!("router-id = {number}"));
-    for number in ["11", "255"] {
-        Spec::load(changed("images/arch1.toml", old, &with(number))).unwrap();
-    }
     assert_eq!(
-        error(changed("images/arch1.toml", old, &with("0"))),
+        error(with("0")),
         "error: a router number is 1 to 255
   --> images/arch1.toml:35:13
    |
