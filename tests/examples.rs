@@ -35,7 +35,6 @@ fn with_archive(example: &Site) -> Archive {
 
 #[test]
 fn every_example_is_built() {
-    let _alone = site::alone();
     let folders = std::fs::read_dir(project::folder().join("examples")).unwrap();
     let folders = folders.filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), EXAMPLES.len(), "an example that is not built");
@@ -67,7 +66,6 @@ expect = [{ answers = { url = "http://web1.public/", body = "fresh bread", withi
 
 #[test]
 fn addresses_by_dhcp_are_what_the_machines_get() {
-    let _alone = site::alone();
     let example = Site::example("dhcp");
     example.put("bread.toml", WRONG);
     let scenarios = ["--scenario", "as-shipped", "--scenario", "bread.toml"];

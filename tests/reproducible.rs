@@ -28,7 +28,11 @@ fn two_builds_are_the_same_bytes() {
     let project = Project::open();
     project.fetch(&["arch4/web1", "arch4/database1", "arch3/server1", "arch2/web1", "tools/build"]);
     let scratch = Scratch::new_in(&std::env::temp_dir());
-    let memory = in_memory();
+    // There, a folder's entries come in the order in which they were made.
+    let memory = Scratch::in_memory(6 << 30);
+    if memory.is_none() {
+        eprintln!("no room in /dev/shm: both builds on one kind of file system");
+    }
     for (architecture, server) in SERVERS {
         let name = format!("{architecture}-{server}");
         let work = scratch.path().join(&name);
@@ -57,18 +61,6 @@ fn two_builds_are_the_same_bytes() {
         sandbox::remove_tree(&work).unwrap();
         sandbox::remove_tree(&elsewhere).unwrap();
     }
-}
-
-/// A folder whose entries come in the order in which they were made, where this machine
-/// has the memory for a build in it.
-fn in_memory() -> Option<Scratch> {
-    let memory = Path::new("/dev/shm");
-    let free = nix::sys::statvfs::statvfs(memory).ok()?;
-    let enough = free.blocks_available() * free.fragment_size() > 6 << 30;
-    if !enough {
-        eprintln!("no room in /dev/shm: both builds on one kind of file system");
-    }
-    enough.then(|| Scratch::new_in(memory))
 }
 
 /// The store of a build that `verify` kept in `work`.

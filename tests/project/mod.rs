@@ -35,6 +35,15 @@ impl Scratch {
         Scratch(folder.keep())
     }
 
+    /// In memory, where this machine has so many bytes of it for files: much that is written
+    /// and thrown away, like a tree of packages, costs only its copying there.
+    pub(crate) fn in_memory(room: u64) -> Option<Scratch> {
+        let memory = Path::new("/dev/shm");
+        let free = nix::sys::statvfs::statvfs(memory).ok()?;
+        let enough = free.blocks_available() * free.fragment_size() > room;
+        enough.then(|| Scratch::new_in(memory))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -1,15 +1,13 @@
 //! What tests ask of machines. Times are those of a machine with KVM; a failure shows
 //! what the command said and the console's last lines.
 
-use super::{Place, world};
+use super::world;
 use imagebuild::vm::{Machine, MachineConfig};
 use std::time::Duration;
 
-/// A machine that is on, in one of the two places.
+/// A machine that is on.
 pub(crate) struct Guest {
-    // Dropped first: the place is free when QEMU has ended.
     pub(crate) machine: Machine,
-    _place: Place,
 }
 
 /// Seconds of a machine with KVM.
@@ -19,10 +17,8 @@ pub(crate) const fn native(seconds: u64) -> Duration {
 
 /// Switches a machine on.
 pub(crate) fn start(config: MachineConfig) -> Guest {
-    let world = world();
-    let place = Place::take();
-    let machine = Machine::start(&world.emulator, config).unwrap_or_else(|e| panic!("{e}"));
-    Guest { machine, _place: place }
+    let machine = Machine::start(&world().emulator, config).unwrap_or_else(|e| panic!("{e}"));
+    Guest { machine }
 }
 
 /// Switches a machine on and waits for its shell.

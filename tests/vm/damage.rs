@@ -29,20 +29,17 @@ fn flip_of_superblock(label: &str, layer: &str) {
     guest.gives_up();
 }
 
-#[test]
-fn a_flip_in_the_packages_superblock_is_refused() {
+pub(crate) fn a_flip_in_the_packages_superblock_is_refused() {
     flip_of_superblock("a-packages", "packages");
 }
 
-#[test]
-fn a_flip_in_the_configurations_superblock_is_refused() {
+pub(crate) fn a_flip_in_the_configurations_superblock_is_refused() {
     flip_of_superblock("a-config", "config");
 }
 
 /// The configuration is not compressed: its files stand in the partition as they are.
 /// A machine that is up with a part of it may be up without its firewall.
-#[test]
-fn a_flip_in_a_configuration_file_is_refused() {
+pub(crate) fn a_flip_in_a_configuration_file_is_refused() {
     let (offset, size) = world().partition("arch4-web1", "a-config");
     let mut bytes = vec![0; size as usize];
     File::open(raw_web1()).unwrap().read_exact_at(&mut bytes, offset).unwrap();
@@ -54,8 +51,7 @@ fn a_flip_in_a_configuration_file_is_refused() {
     guest.gives_up();
 }
 
-#[test]
-fn a_flip_in_a_packages_file_is_refused() {
+pub(crate) fn a_flip_in_a_packages_file_is_refused() {
     let mut guest = with_flip("file-packages", place_of("/usr/sbin/nginx"));
     guest.wait_for_shell();
     guest.within(native(10), "systemctl show -P Result nginx.service | grep -qv success");
@@ -65,8 +61,7 @@ fn a_flip_in_a_packages_file_is_refused() {
     guest.ask("! systemctl is-active nginx.service");
 }
 
-#[test]
-fn without_its_firewall_a_server_has_no_network() {
+pub(crate) fn without_its_firewall_a_server_has_no_network() {
     // nft's own library: nft itself is small, and lies packed with other files.
     let library = "/usr/lib/x86_64-linux-gnu/libnftables.so.1.1.0";
     let mut guest = with_flip("nft", place_of(library));
@@ -81,8 +76,7 @@ fn without_its_firewall_a_server_has_no_network() {
 }
 
 /// Else the kernel panics and starts again, for ever, and never says why.
-#[test]
-fn a_flip_in_systemd_is_refused_before_it_runs() {
+pub(crate) fn a_flip_in_systemd_is_refused_before_it_runs() {
     let guest = with_flip("systemd", place_of("/usr/lib/systemd/systemd"));
     guest.says("is corrupted");
     guest.says("the layers of slot a cannot be mounted as one root: systemd cannot be read");
@@ -118,8 +112,7 @@ fn raw_web1() -> PathBuf {
     raw.join("arch4-web1.raw")
 }
 
-#[test]
-fn two_copies_of_the_disk_are_refused() {
+pub(crate) fn two_copies_of_the_disk_are_refused() {
     let world = world();
     let config = world.seeded("arch4-web1", "two-copies");
     let guest = start(config.second_disk(DiskConfig::of_image(world.image("arch4-web1"))));

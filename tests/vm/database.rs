@@ -6,8 +6,7 @@ use crate::vm::spec::is_as_specified;
 use crate::vm::{LARGER, PASSWORD, world};
 use crate::{Identity, drift, no_drift};
 
-#[test]
-fn database1_lives() {
+pub(crate) fn database1_lives() {
     let mut config = world().seeded("arch4-database1", "lives");
     config.disk = config.disk.size(LARGER);
     let mut guest = boot(config);

@@ -1,6 +1,5 @@
-//! What the boot tests share: the images, each built once by the program itself, QEMU of
-//! the lock, and at most two machines at a time. An image is named as its file is:
-//! `arch4-web1`.
+//! What the boot tests share: the images, each built once by the program itself, and QEMU
+//! of the lock. An image is named as its file is: `arch4-web1`.
 
 pub(crate) mod ask;
 pub(crate) mod seed;
@@ -19,9 +18,9 @@ use imagebuild::spec::{Architecture, Server, Spec, Tree};
 use imagebuild::store::Store;
 use imagebuild::vm::{Cable, DiskConfig, Emulator, MachineConfig};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The application's password; with what SQL and shells stumble over.
 pub(crate) const PASSWORD: &str = r#"it's \ a "password", 100 %"#;
@@ -42,7 +41,7 @@ pub(crate) struct World {
     pub(crate) tools: PathBuf,
     /// What the images are made from.
     pub(crate) spec: Spec,
-    built: Mutex<BTreeSet<String>>,
+    built: Mutex<BTreeMap<String, Arc<OnceLock<()>>>>,
 }
 
 pub(crate) fn world() -> &'static World {
@@ -93,10 +92,9 @@ impl World {
     /// The shipped file.
     pub(crate) fn image(&self, image: &str) -> PathBuf {
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if !built.contains(image) {
-            build(image, "qcow2", &self.out);
-            built.insert(image.to_owned());
-        }
+        let once = Arc::clone(built.entry(image.to_owned()).or_default());
+        drop(built);
+        once.get_or_init(|| build(image, "qcow2", &self.out));
         self.out.join(format!("{image}.qcow2"))
     }
 
@@ -117,8 +115,8 @@ impl World {
     }
 
     /// A server without a seed; `test` names its console's log. Both cards are there on
-    /// database servers, too: their only network is on eth1. One processor each, as two
-    /// machines run at a time on two.
+    /// database servers, too: their only network is on eth1. One processor each, as there
+    /// are more machines at a time than this host has.
     pub(crate) fn bare(&self, image: &str, test: &str) -> MachineConfig {
         let disk = DiskConfig::of_image(self.image(image));
         let config = MachineConfig::new(&format!("{image}-{test}"), disk);
@@ -151,26 +149,5 @@ impl World {
             *hash = MUNIN_HASH.into();
         }
         made.into_iter().collect()
-    }
-}
-
-/// One of the two machines that may run at a time.
-pub(crate) struct Place;
-
-static TAKEN: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
-
-impl Place {
-    pub(crate) fn take() -> Place {
-        let taken = TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = TAKEN.1.wait_while(taken, |taken| *taken >= 2);
-        *taken.unwrap_or_else(PoisonError::into_inner) += 1;
-        Place
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        TAKEN.1.notify_one();
     }
 }

@@ -5,8 +5,7 @@ use crate::vm::ask::{Guest, boot, native};
 use crate::vm::{seed, world};
 use imagebuild::vm::Edit;
 
-#[test]
-fn web1_without_a_seed_says_so() {
+pub(crate) fn web1_without_a_seed_says_so() {
     let mut guest = boot(world().bare("arch4-web1", "seedless"));
     guest.is_running();
     lacks_its_seed(&mut guest, "web1");
@@ -31,8 +30,7 @@ fn makes_its_own_certificate(guest: &mut Guest) {
     guest.expect("stat -c '%a %U:%G' /var/lib/imagebuild/site.certificate", "600 root:root");
 }
 
-#[test]
-fn database1_without_a_seed_starts_no_database() {
+pub(crate) fn database1_without_a_seed_starts_no_database() {
     let mut guest = boot(world().bare("arch4-database1", "seedless"));
     guest.is_running();
     lacks_its_seed(&mut guest, "database1");
@@ -56,8 +54,7 @@ fn is_off(guest: &mut Guest, units: &[&str]) {
     }
 }
 
-#[test]
-fn the_seed_partition_is_read() {
+pub(crate) fn the_seed_partition_is_read() {
     let world = world();
     let (offset, size) = world.partition("arch4-web1", "seed");
     let seed = seed::of(world, "arch4-web1");
@@ -76,8 +73,7 @@ fn the_seed_partition_is_read() {
     guest.stop();
 }
 
-#[test]
-fn a_damaged_seed_is_announced() {
+pub(crate) fn a_damaged_seed_is_announced() {
     let world = world();
     let (offset, _) = world.partition("arch4-web1", "seed");
     let mut config = world.bare("arch4-web1", "seed-damaged");

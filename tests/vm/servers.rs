@@ -43,8 +43,7 @@ fn survives(mut guest: Guest, image: &str, unwell: &[&str]) {
     guest.stop();
 }
 
-#[test]
-fn arch1_web1() {
+pub(crate) fn arch1_web1() {
     let mut guest = alone("arch1-web1", Firmware::Uefi, WELL);
     for address in ["172.16.0.11", "2001:db8::ffff:11"] {
         database_is_away(&mut guest, address);
@@ -60,13 +59,11 @@ fn arch1_web1() {
     survives(guest, "arch1-web1", WELL);
 }
 
-#[test]
-fn arch1_database1() {
+pub(crate) fn arch1_database1() {
     alone("arch1-database1", Firmware::Bios, WELL).stop();
 }
 
-#[test]
-fn arch2_web1() {
+pub(crate) fn arch2_web1() {
     let mut guest = alone("arch2-web1", Firmware::Bios, WELL);
     for address in ["172.16.0.11", "2001:db8::ffff:11"] {
         let style = guest.http(address, "/style.css");
@@ -81,16 +78,14 @@ fn arch2_web1() {
     guest.stop();
 }
 
-#[test]
-fn arch2_web2() {
+pub(crate) fn arch2_web2() {
     let mut guest = alone("arch2-web2", Firmware::Uefi, WELL);
     servercheck(&mut guest, "192.168.0.12");
     writes_and_reads(&mut guest, "192.168.0.12");
     survives(guest, "arch2-web2", WELL);
 }
 
-#[test]
-fn arch3_server1() {
+pub(crate) fn arch3_server1() {
     let mut guest = alone("arch3-server1", Firmware::Bios, WITHOUT_TWIN);
     twin(&mut guest, "arch3-server1", "172.16.0.11");
     graphs(&mut guest, "arch3", "server1");
@@ -103,8 +98,7 @@ fn arch3_server1() {
     survives(guest, "arch3-server1", WELL);
 }
 
-#[test]
-fn arch3_server2() {
+pub(crate) fn arch3_server2() {
     let mut guest = alone("arch3-server2", Firmware::Uefi, WITHOUT_TWIN);
     twin(&mut guest, "arch3-server2", "172.16.0.12");
     waits_for_its_twin(&mut guest, "server1 does not answer, and may have writes");
@@ -123,56 +117,48 @@ fn twin(guest: &mut Guest, image: &str, own: &str) {
     guest.expect_in("ipvsadm --list --numeric", &["FWM  10 rr", "FWM  266 IPv6 rr"]);
 }
 
-#[test]
-fn arch4_web2() {
+pub(crate) fn arch4_web2() {
     balanced("arch4-web2", Firmware::Uefi, "192.168.0.12").stop();
 }
 
-#[test]
-fn arch5_web1() {
+pub(crate) fn arch5_web1() {
     let mut guest = alone("arch5-web1", Firmware::Uefi, WELL);
     database_is_away(&mut guest, "172.16.0.11");
     graphs(&mut guest, "arch5", "web1");
     guest.stop();
 }
 
-#[test]
-fn arch5_database1() {
+pub(crate) fn arch5_database1() {
     let mut guest = alone("arch5-database1", Firmware::Bios, WITHOUT_TWIN);
     takes_floating_addresses(&mut guest, "arch5-database1", &[Purpose::DatabaseWrites]);
     waits_for_its_twin(&mut guest, "neither database2 nor any other server is seen");
     guest.stop();
 }
 
-#[test]
-fn arch5_database2() {
+pub(crate) fn arch5_database2() {
     let mut guest = alone("arch5-database2", Firmware::Uefi, WITHOUT_TWIN);
     takes_floating_addresses(&mut guest, "arch5-database2", &[Purpose::DatabaseWrites]);
     waits_for_its_twin(&mut guest, "neither database1 nor any other server is seen");
     guest.stop();
 }
 
-#[test]
-fn arch6_web1() {
+pub(crate) fn arch6_web1() {
     let mut guest = balanced("arch6-web1", Firmware::Bios, "192.168.0.11");
     graphs(&mut guest, "arch6", "web1");
     guest.stop();
 }
 
-#[test]
-fn arch6_web2() {
+pub(crate) fn arch6_web2() {
     balanced("arch6-web2", Firmware::Uefi, "192.168.0.12").stop();
 }
 
-#[test]
-fn arch6_database1() {
+pub(crate) fn arch6_database1() {
     let mut guest = alone("arch6-database1", Firmware::Uefi, WITHOUT_TWIN);
     both_database_addresses(&mut guest, "arch6-database1", "database2");
     guest.stop();
 }
 
-#[test]
-fn arch6_database2() {
+pub(crate) fn arch6_database2() {
     let mut guest = alone("arch6-database2", Firmware::Bios, WITHOUT_TWIN);
     both_database_addresses(&mut guest, "arch6-database2", "database1");
     guest.stop();
