@@ -4,6 +4,7 @@
 //! line, or a path) and a hint when the reader can do something. Only `main`
 //! prints errors and picks the exit code.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who has to act, which is also the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The work failed: a program, a full disk, a broken store (exit code 1).
     Build,

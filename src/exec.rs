@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::progress;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -320,22 +320,30 @@ fn plain(program: &Path, args: &[&str]) -> std::process::Command {
 }
 
 /// Runs a program with exactly this environment and gives its exit code and both
-/// outputs as one text, in the order of arrival. It reads nothing.
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
+/// outputs as one text, in the order of arrival. It reads nothing. When it has ended,
+/// `end_the_rest` must end whatever it left behind: that may hold the output open.
 pub(crate) fn run_merged(
     program: &str,
     args: &[String],
     env: &[(String, String)],
+    end_the_rest: impl FnOnce() -> std::io::Result<()>,
 ) -> std::io::Result<(i32, String)> {
-    let output = duct::cmd(program, args)
-        .full_env(env.iter().cloned())
-        .dir("/")
-        .stdin_null()
-        .stderr_to_stdout()
-        .stdout_capture()
-        .unchecked()
-        .run()?;
-    Ok((exit_code(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (mut output, writer) = std::io::pipe()?;
+    let mut command = plain(Path::new(program), &args);
+    command.env_clear().envs(env.iter().map(|(name, value)| (name, value))).current_dir("/");
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // It has the other ends of the pipe.
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        output.read_to_end(&mut text).map(|_| text)
+    });
+    let status = child.wait()?;
+    end_the_rest()?;
+    let text = reader.join().unwrap_or_else(|_| Err(std::io::Error::other("its reader died")))?;
+    Ok((exit_code(status), String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {

@@ -67,7 +67,7 @@ const SECRET: [Case; 2] = [
     (
         "web1",
         "overlays/web/etc/shop/key.pem",
-        "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----\n",
         &["/etc/shop/key.pem", "a private key"],
     ),
     (

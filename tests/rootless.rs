@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use user::{User, host, is_root};
 
 /// Runs the program as this user.
-fn imagebuild(user: &User, args: &[&Path]) -> Output {
+fn imagebuild(user: &User, verb: &[&str], args: &[&Path]) -> Output {
     let become_user = ["--reuid", &user.name, "--regid", &user.name, "--init-groups"];
     host("setpriv")
         .args(become_user)
         .arg(project::PROGRAM)
+        .args(verb)
         .args(["--locked", "--quiet", "arch4", "--role", "web1"])
         .args(args)
         .dir("/")
@@ -58,7 +59,7 @@ fn an_ordinary_user_builds_the_same_bytes() {
     let home = home(&project, &user);
     let arguments = arguments(&home);
     let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
-    let output = imagebuild(&user, &arguments);
+    let output = imagebuild(&user, &[], &arguments);
     assert_eq!(output.code, 0, "{}", String::from_utf8_lossy(&output.stderr));
 
     let roots = Scratch::new_in(&std::env::temp_dir());
@@ -81,7 +82,7 @@ fn an_ordinary_user_builds_the_same_bytes() {
     let object = home.path().join("store/objects").join(key.to_string());
     std::fs::write(object.join("folders.json"), "{}").unwrap();
     std::fs::remove_file(home.path().join("out/arch4-web1.json")).unwrap();
-    let output = imagebuild(&user, &arguments);
+    let output = imagebuild(&user, &[], &arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.code, left_in_tmp(&home)), (0, Vec::new()), "{said}");
 }
@@ -101,12 +102,17 @@ fn without_ranges_there_is_one_clear_error() {
     let home = home(&project, &user);
     let arguments = arguments(&home);
     let arguments: Vec<&Path> = arguments.iter().map(PathBuf::as_path).collect();
-    let output = imagebuild(&user, &arguments);
-    assert_eq!(output.code, 2);
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "error: /etc/subuid gives you no range of 65535 subordinate ids\n\
-         hint: either run as root, or install the package `uidmap` and give your user a range: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`\n"
-    );
+    let secrets = ["--secrets".into(), home.path().join("secrets.toml")];
+    let for_seed: Vec<&Path> =
+        arguments.iter().copied().chain(secrets.iter().map(PathBuf::as_path)).collect();
+    for (verb, arguments) in [(&[][..], &arguments), (&["seed"], &for_seed)] {
+        let output = imagebuild(&user, verb, arguments);
+        assert_eq!(output.code, 2);
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "error: /etc/subuid gives you no range of 65535 subordinate ids\n\
+             hint: either run as root, or install the package `uidmap` and give your user a range: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`\n"
+        );
+    }
     assert_eq!(left_in_tmp(&home), Vec::<PathBuf>::new());
 }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::explain::record;
 use crate::names;
 use crate::progress;
-use crate::sandbox;
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -47,7 +46,6 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let spec: Spec = project.spec.clone();
     let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
     project.complete_lock()?;
-    sandbox::check_ids()?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
     let mut made = make(arguments, &project, &chosen);

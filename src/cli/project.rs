@@ -12,6 +12,7 @@ use crate::lock::pool::{Outcome, Pool};
 use crate::lock::update::{Policy, resolve};
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS, set_name};
 use crate::progress;
+use crate::sandbox;
 use crate::spec::{Architecture, Server, Spec};
 use crate::store::Store;
 use std::collections::BTreeSet;
@@ -193,6 +194,8 @@ impl Project {
     /// Has the packages of these sets in the pool; says how many had to be fetched.
     /// Files that no archive has any more are locked anew, in plain sight.
     pub(super) fn fetch(&mut self, sets: &[String]) -> Result<usize> {
+        // Whoever wants packages unpacks them in a sandbox: before minutes of downloads.
+        sandbox::check_ids()?;
         // The second time all are of an index that was just read.
         for _ in 0..2 {
             match self.pool()?.ensure(&self.packages_of(sets)?)? {

@@ -7,7 +7,6 @@ use crate::error::{Error, Kind, Result};
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
 use crate::progress;
-use crate::sandbox;
 use crate::scenario::{Host, Scenario, Scheme, Url};
 use crate::spec::{Architecture, Spec};
 use crate::vm::scenario::outcome::{Run, Verdict};
@@ -123,7 +122,6 @@ fn props(
 ) -> Result<Props> {
     let spec = project.spec.clone();
     let chosen = servers(&spec, &architecture.name, None)?;
-    sandbox::check_ids()?;
     project.complete_lock()?;
     let mut sets = Project::sets(&chosen);
     sets.extend([TOOLS.to_owned(), VM_TOOLS.to_owned()]);

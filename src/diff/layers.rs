@@ -22,8 +22,10 @@ pub fn compare(a: &Image, b: &Image, tools: &Path, work: &Path) -> Result<Report
         let new = sides.unpack(b, label, "b", tools)?;
         let mut found = listing::differences(&old, &new);
         for entry in &mut found {
+            // What a package brings is long, and not this project's.
             let both = entry.from.is_some() && entry.to.is_some();
-            entry.diff = if both { sides.text_diff(entry) } else { None };
+            let shown = both || label == Label::AConfig;
+            entry.diff = if shown { sides.text_diff(entry) } else { None };
         }
         if label == Label::AConfig { report.configuration = found } else { report.files = found }
     }

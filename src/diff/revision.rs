@@ -169,8 +169,7 @@ fn configuration(a: &BTreeMap<&str, &ConfigFile>, b: &BTreeMap<&str, &ConfigFile
             Some(Content::Bytes(bytes)) => bytes.clone(),
             Some(Content::Symlink(_) | Content::Directory) | None => Vec::new(),
         };
-        let both = old.is_some() && new.is_some();
-        let diff = if both { text_diff(&bytes(old), &bytes(new)) } else { None };
+        let diff = text_diff(&bytes(old), &bytes(new));
         Some(Entry { name: name.to_owned(), from: old.map(shown), to: new.map(shown), diff })
     };
     names.into_iter().filter_map(entry).collect()

@@ -8,9 +8,12 @@ use super::mounts::enter_root;
 use super::{Command, HOST_NAME, ID_MAPPER, INNER, Outcome, Report, Root, Sandbox, ids};
 use crate::error::{Error, Result};
 use crate::exec;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::{prctl, signal::Signal};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,7 +59,8 @@ fn report_of(error: &Error) -> Report {
     let (text, hint) = text.split_once("\nhint: ").unwrap_or((text, ""));
     let (message, detail) = text.split_once('\n').unwrap_or((text, ""));
     let detail = detail.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
-    Report::Failed { message: message.to_owned(), detail, hint: hint.to_owned() }
+    let (message, hint) = (message.to_owned(), hint.to_owned());
+    Report::Failed { kind: error.kind(), message, detail, hint }
 }
 
 pub(super) fn failed(doing: &str, cause: &dyn std::fmt::Display) -> Error {
@@ -145,7 +149,8 @@ fn perform(command: &Command, epoch: u64) -> Result<Outcome> {
             let [program, args @ ..] = argv.as_slice() else {
                 return Err(Error::build("a command without a program"));
             };
-            let (code, output) = exec::run_merged(program, args, &environment(env, epoch))
+            let env = environment(env, epoch);
+            let (code, output) = exec::run_merged(program, args, &env, end_the_rest)
                 .map_err(|e| failed(&format!("run {program}"), &e))?;
             if *must_succeed && code != 0 {
                 let words: Vec<String> = argv.iter().map(|arg| exec::quote(arg)).collect();
@@ -156,6 +161,20 @@ fn perform(command: &Command, epoch: u64) -> Result<Outcome> {
             }
             Ok(Outcome { code, output })
         }
+    }
+}
+
+/// Ends all other processes of the sandbox: a daemon that a maintainer script has started,
+/// and that nothing of the build waits for.
+fn end_the_rest() -> std::io::Result<()> {
+    // Anywhere else than in a process namespace of its own, "all" would be the host's.
+    if std::process::id() != 1 {
+        return Ok(());
+    }
+    match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+        // There are none.
+        Err(Errno::ESRCH) => Ok(()),
+        ended => Ok(ended?),
     }
 }
 

@@ -208,8 +208,8 @@ fn outcomes(output: &Output) -> Result<Vec<Outcome>> {
     let report: Result<Report, _> = serde_json::from_slice(&output.stdout);
     match report {
         Ok(Report::Done(outcomes)) => Ok(outcomes),
-        Ok(Report::Failed { message, detail, hint }) => {
-            let error = Error::new(Kind::Build, message).detail(detail);
+        Ok(Report::Failed { kind, message, detail, hint }) => {
+            let error = Error::new(kind, message).detail(detail);
             Err(if hint.is_empty() { error } else { error.hint(hint) })
         }
         Err(_) if crate::exec::interrupted() => Err(crate::exec::interruption()),
@@ -222,7 +222,7 @@ fn outcomes(output: &Output) -> Result<Vec<Outcome>> {
 #[derive(Debug, Serialize, Deserialize)]
 enum Report {
     Done(Vec<Outcome>),
-    Failed { message: String, detail: String, hint: String },
+    Failed { kind: Kind, message: String, detail: String, hint: String },
 }
 
 /// The program that becomes the sandbox's parts, where it is not this one.

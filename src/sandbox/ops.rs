@@ -184,15 +184,13 @@ const CRYPT: [&str; 10] =
 /// and its content.
 pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let has = |needle: &[u8]| content.windows(needle.len()).any(|window| window == needle);
     if path.starts_with("etc/ssh/ssh_host_") && name.ends_with("_key") {
         return Some("an SSH host key");
     }
     if (path == "etc/machine-id" || path == "var/lib/dbus/machine-id") && !content.is_empty() {
         return Some("a machine id");
     }
-    let armoured = [&b" PRIVATE KEY-----"[..], b" PRIVATE KEY BLOCK-----"];
-    if has(b"-----BEGIN ") && armoured.iter().any(|end| has(end)) {
+    if has_private_key(content) {
         return Some("a private key");
     }
     let is_shadow = matches!(path, "etc/shadow" | "etc/gshadow");
@@ -210,6 +208,34 @@ pub fn secret_in(path: &str, content: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// The smallest key, of Ed25519, has one line of so many characters of base64; what
+/// documentation shows as `MIIE...` has fewer.
+const KEY_LINE: usize = 40;
+
+/// Whether there is armour of a private key (RFC 7468, RFC 9580) with a key in it.
+fn has_private_key(content: &[u8]) -> bool {
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+    let mut rest = content;
+    while let Some((_, after)) = split_at(rest, b"-----BEGIN ") {
+        rest = after;
+        let Some((label, body)) = split_at(after, b"-----") else { return false };
+        if !(label.ends_with(b"PRIVATE KEY") || label.ends_with(b"PRIVATE KEY BLOCK")) {
+            continue;
+        }
+        let body = split_at(body, b"-----").map_or(body, |(body, _)| body);
+        if body.split(|b| !is_base64(*b)).any(|run| run.len() >= KEY_LINE) {
+            return true;
+        }
+    }
+    false
+}
+
+/// What stands before and after the first `needle`.
+fn split_at<'a>(text: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = text.windows(needle.len()).position(|window| window == needle)?;
+    Some((&text[..at], &text[at + needle.len()..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,15 +247,32 @@ mod tests {
         assert_eq!(secret("etc/shadow", &hash), Some("a password hash"));
         assert_eq!(secret("etc/shadow", "root:*:1:\nadm:!:1:"), None);
         assert_eq!(secret("srv/x.ini", &format!("pw = \"{}\"", hash)), Some("a password hash"));
-        assert_eq!(secret("etc/x", "-----BEGIN OPENSSH PRIVATE KEY-----\n"), Some("a private key"));
-        assert_eq!(secret("etc/x", "-----BEGIN PUBLIC KEY-----\n"), None);
-        let pgp = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n";
-        assert_eq!(secret("opt/x", pgp), Some("a private key"));
         let htpasswd = format!("admin:$2y$10${}\n", "a".repeat(53));
         assert_eq!(secret("etc/nginx/htpasswd", &htpasswd), Some("a password hash"));
         assert_eq!(secret("etc/ssh/ssh_host_rsa_key", ""), Some("an SSH host key"));
         assert_eq!(secret("etc/ssh/ssh_host_rsa_key.pub", ""), None);
         assert_eq!(secret("etc/machine-id", "abc\n"), Some("a machine id"));
         assert_eq!(secret("etc/machine-id", ""), None);
+    }
+
+    #[test]
+    fn knows_a_private_key_from_talk_of_one() {
+        let line = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF";
+        let is_secret = |text: String| secret_in("srv/www/x", text.as_bytes()).is_some();
+        let armour = |label: &str, body: &str| {
+            format!("see:\n-----BEGIN {label}-----\n{body}\n-----END {label}-----\nthanks\n")
+        };
+        for label in ["PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"] {
+            assert!(is_secret(armour(label, line)), "{label}");
+            assert!(is_secret(armour(label, line).replace('\n', "\\n")), "{label} in JSON");
+            assert!(is_secret(armour("CERTIFICATE", line) + &armour(label, line)), "{label}");
+            assert!(is_secret(format!("-----BEGIN {label}-----\n{line}")), "{label}, cut off");
+            assert!(!is_secret(armour(label, "MC4CAQAw...")), "{label}");
+            assert!(!is_secret(format!("the line `-----BEGIN {label}-----` comes first")));
+        }
+        let encrypted = format!("Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,7A\n\n{line}");
+        assert!(is_secret(armour("RSA PRIVATE KEY", &encrypted)));
+        assert!(!is_secret(armour("PUBLIC KEY", line)));
+        assert!(!is_secret(armour("CERTIFICATE", line)));
     }
 }

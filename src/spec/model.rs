@@ -38,8 +38,18 @@ impl Spec {
     /// With the nearest names.
     pub fn architecture(&self, name: &str) -> Result<&Architecture> {
         self.architectures.get(name).ok_or_else(|| {
-            Error::input(format!("there is no architecture `{name}`"))
-                .hint(names::suggest(name, self.architectures.keys().map(String::as_str)))
+            let known = self.architectures.keys().map(String::as_str);
+            let with_server = |one: &&Architecture| one.servers.contains_key(name);
+            let of: Vec<&str> =
+                self.architectures.values().filter(with_server).map(|one| &*one.name).collect();
+            let hint = match of.first() {
+                None => names::suggest(name, known),
+                Some(first) => {
+                    let of = of.join(", ");
+                    format!("`{name}` is a server of {of}: `imagebuild {first} --role {name}`")
+                }
+            };
+            Error::input(format!("there is no architecture `{name}`")).hint(hint)
         })
     }
 

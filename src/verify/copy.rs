@@ -22,7 +22,11 @@ pub(super) fn copy_project(from: &Path, to: &Path) -> Result<()> {
             entries.push(entry);
         }
     }
-    for entry in entries.iter().rev().filter(|entry| entry.file_type().is_file()) {
+    // What is named itself may be a link: a site.toml that several projects share.
+    let is_file = |entry: &&walkdir::DirEntry| {
+        entry.file_type().is_file() || (entry.depth() == 0 && entry.path().is_file())
+    };
+    for entry in entries.iter().rev().filter(is_file) {
         let below = entry.path().strip_prefix(from).unwrap_or(entry.path());
         let target = to.join(below);
         target.parent().map_or(Ok(()), fs::create_dir_all)?;
@@ -71,7 +75,8 @@ mod tests {
         let site = "content = \"www\"\ndebs = [\"debs\"]\n[sources.x]\nkey = \"x.asc\"\n";
         let ours = ["debs/a.deb", "imagebuild.lock", "images/a.toml", "www/i/index.html", "x.asc"];
         ours.iter().for_each(|path| put(path, path));
-        put("site.toml", site);
+        put("../shared.toml", site);
+        std::os::unix::fs::symlink("../shared.toml", from.join("site.toml")).unwrap();
         ["out/big.qcow2", "secrets/arch1.toml", "notes"].iter().for_each(|path| put(path, ""));
         copy_project(&from, &to).unwrap();
         let entries = walkdir::WalkDir::new(&to).sort_by_file_name().into_iter();
@@ -83,7 +88,7 @@ mod tests {
         wanted.insert(3, "site.toml");
         assert_eq!(files.map(below).collect::<Vec<_>>(), wanted);
 
-        put("site.toml", "content = \"../www\"\n");
+        put("../shared.toml", "content = \"../www\"\n");
         let error = copy_project(&from, &to).unwrap_err();
         assert_eq!(error.message(), "../www lies outside of the project's folder");
     }

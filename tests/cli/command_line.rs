@@ -62,6 +62,11 @@ fn names_with_slips() {
         ("zzz", "there is no architecture `zzz`", "known: arch1"),
         ("arch1 --role wbe1", "arch1 has no server `wbe1`", "did you mean `web1`?"),
         ("arch1 --role database1", "arch1 has no server `database1`", "known: web1"),
+        (
+            "web1",
+            "there is no architecture `web1`",
+            "`web1` is a server of arch1: `imagebuild arch1 --role web1`",
+        ),
         ("plan arch2", "there is no architecture `arch2`", "did you mean `arch1`?"),
         (
             "paln",

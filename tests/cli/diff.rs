@@ -33,6 +33,8 @@ configuration (2)
     +Be welcome
      to web1
 + /etc/new  0644 0:0 file of 4 bytes
+    @@ -0,0 +1 @@
+    +new
 disk (2)
   partition a-config  4.2 MB (4194304 bytes) -> 5.2 MB (5242880 bytes)
   partition b-config  4.2 MB (4194304 bytes) -> 5.2 MB (5242880 bytes)

@@ -51,3 +51,18 @@ fn a_script_has_no_network_and_asks_nobody() {
     let Some(world) = with_site(&[("postinst", script)], "") else { return };
     world.cli("arch1 --quiet").stdout("out/arch1-web1.qcow2\n").code(0);
 }
+
+/// It would hold the build's output open for ever, and go on changing the tree.
+#[test]
+fn a_script_that_leaves_a_daemon_does_not_hold_up_the_build() {
+    let script =
+        "#!/bin/sh\n(while :; do date >/var/lib/clock; sleep 0.1; done) &\necho started; exit 7\n";
+    let Some(world) = with_site(&[("postinst", script)], "") else { return };
+    let said = world.cli("arch1 --quiet").run();
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.lines().any(|line| line == "  started"), "{}", said.stderr);
+
+    let script = script.replace("exit 7", "exit 0");
+    let Some(world) = with_site(&[("postinst", &script)], "") else { return };
+    world.cli("arch1 --quiet").stdout("out/arch1-web1.qcow2\n").code(0);
+}
