@@ -239,6 +239,10 @@ impl Running {
         let mut all = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         all.retain(|running| running.strong_count() > 0);
         all.push(Arc::downgrade(&handle));
+        // The signal may have come before it was on the list.
+        if interrupted() {
+            drop(handle.kill());
+        }
         Ok(Running(handle))
     }
 }

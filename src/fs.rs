@@ -154,6 +154,13 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 }
 
 fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    // Where a link leads: its owner keeps the file there, on an encrypted disk, say.
+    let real = if path.is_symlink() {
+        path.canonicalize().map_err(|e| Error::io("write", path, &e))?
+    } else {
+        path.to_owned()
+    };
+    let path = real.as_path();
     let written = aside(path, bytes, mode)?;
     written.persist(path).map_err(|e| Error::io("write", path, &e.error))?;
     Ok(())
@@ -174,6 +181,19 @@ fn aside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_stays_one_and_its_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        // What it should lead to is not there: nothing is put in its place.
+        assert!(write_secret(&link, b"secret").is_err());
+        std::fs::write(&file, "old").unwrap();
+        write_secret(&link, b"secret").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"secret");
+    }
 
     #[test]
     fn digests_read_back() {

@@ -4,12 +4,13 @@ use imagebuild::cli::Cli;
 use imagebuild::error::Error;
 use imagebuild::{exec, sandbox};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The sandbox's own processes are this program, too; they must stay single-threaded.
-    let hidden: Vec<String> = std::env::args().skip(1).take(2).collect();
-    match hidden.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let hidden: Vec<OsString> = std::env::args_os().skip(1).take(2).collect();
+    match hidden.iter().filter_map(|word| word.to_str()).collect::<Vec<_>>().as_slice() {
         [sandbox::OUTER] => return sandbox::run_outer(),
         [sandbox::INNER] => return sandbox::run_inner(),
         [sandbox::ID_MAPPER, pid] => return finish(sandbox::run_id_mapper(pid)),

@@ -89,7 +89,7 @@ fn other_formats_with_qemu_img(disk: &Disk, folder: &Path) {
         match format {
             "vmdk" => vmdk::write(disk, identity, &image).unwrap(),
             _ => vhdx::write(disk, identity, &image).unwrap(),
-        }
+        };
         let check = qemu_img.clone().args(["check", "-f", format]).arg(&image).run().unwrap();
         assert!(String::from_utf8(check).unwrap().starts_with("No errors were found"), "{format}");
         let formats = ["compare", "-f", "raw", "-F", format];

@@ -80,6 +80,29 @@ fn a_console_password_is_shown_once_and_kept_as_a_hash() {
     assert!(!kept.contains(password));
 }
 
+/// Its hash is in the secrets by then: the next run would not show it.
+#[test]
+fn a_password_is_shown_even_if_the_seeds_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("out"), "a file").unwrap();
+    let output = seed(folder.path(), &["arch4", "--console-password", "--quiet"]);
+    assert_eq!(output.code, 1, "{}", text(&output.stderr));
+    assert!(folder.path().join("secrets/arch4.toml").exists());
+    assert!(text(&output.stdout).contains("root's password"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn secrets_on_a_disk_that_is_not_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    let link = folder.path().join("secrets/arch4.toml");
+    std::os::unix::fs::symlink("/nowhere/vault/arch4.toml", &link).unwrap();
+    let output = seed(folder.path(), &["arch4"]);
+    assert_eq!(output.code, 2);
+    let said = format!("error: {} is a link to what is not there\n", link.display());
+    assert!(text(&output.stderr).starts_with(&said), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_file_that_others_may_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();

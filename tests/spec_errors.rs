@@ -240,6 +240,22 @@ hint: keep it in one of the overlays, or use a drop-in file with another name in
 }
 
 #[test]
+fn a_file_in_a_folder_that_is_a_link() {
+    let mut tree = project();
+    tree.insert("overlays/web/lib/systemd/system/shop.service", "[Unit]\n");
+    assert_eq!(
+        error(tree),
+        "error: /lib/systemd/system/shop.service would hide Debian's /lib, which is a link to /usr/lib
+  overlays/web/lib/systemd/system/shop.service
+hint: name it /usr/lib/systemd/system/shop.service"
+    );
+    let with = "needs = [\"private\"]\n\n[links]\n\"/bin/vi\" = \"nano\"\n";
+    let said = error(changed("roles/web.toml", "needs = [\"private\"]\n", with));
+    assert!(said.starts_with("error: /bin/vi would hide Debian's /bin"), "{said}");
+    assert!(said.ends_with("hint: name it /usr/bin/vi"), "{said}");
+}
+
+#[test]
 fn missing_overlay_folder() {
     let with = "needs = [\"private\"]\noverlay = \"webb\"";
     assert_eq!(

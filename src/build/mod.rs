@@ -199,7 +199,7 @@ impl<'a> Build<'a> {
             }
             Step::Validate { tree, validator, files, links, credentials, epoch } => {
                 let judge = validate::Judge { packages: object(tree), files, links, credentials };
-                judge.ask(validator, *epoch)
+                judge.ask(validator, *epoch, aside)
             }
             Step::State { tools, image, size, epoch } => {
                 Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)?;
@@ -279,9 +279,10 @@ impl<'a> Build<'a> {
     }
 }
 
-/// A folder for small files that are read once.
-fn workplace() -> Result<tempfile::TempDir> {
-    tempfile::tempdir().map_err(|e| Error::build(format!("no folder for work: {e}")))
+/// A folder for small files that are read once, within the step's own: gone before the
+/// result is kept, and with it when the build is killed.
+fn workplace(aside: &Path) -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in(aside).map_err(|e| Error::io("make a folder in", aside, &e))
 }
 
 /// Appends the hash tree to `layer.erofs` and notes the root hash beside it.
@@ -306,7 +307,7 @@ struct Esp<'a> {
 
 impl Esp<'_> {
     fn make(&self, tools: Tools<'_>, aside: &Path) -> Result<()> {
-        let work = workplace()?;
+        let work = workplace(aside)?;
         let written = |name: &str, bytes: &[u8]| {
             let path = work.path().join(name);
             std::fs::write(&path, bytes).map_err(|e| Error::io("write", &path, &e)).map(|()| path)

@@ -12,6 +12,7 @@ use crate::progress;
 use crate::store::{Key, Object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ impl Format {
         }
     }
 
-    fn write(self, disk: &Disk, identity: Sha256Digest, file: &Path) -> Result<()> {
+    fn write(self, disk: &Disk, identity: Sha256Digest, file: &Path) -> Result<Metadata> {
         match self {
             Format::Qcow2 => qcow2::write(disk, file),
             Format::Raw => raw::write(disk, file),
@@ -94,11 +95,11 @@ impl Build<'_> {
         let (boot, contents) = disk::assemble(image, &inputs)?;
         let disk = Disk::assemble(&image.layout, &boot, &contents)?;
         progress::step("Writing", file.display().to_string());
-        format.write(&disk, manifest.identity, &file)?;
+        let written = format.write(&disk, manifest.identity, &file)?;
         for (path, text) in beside {
             fs::write_atomically(&path, &text)?;
         }
-        self.remember(&file, manifest.identity)?;
+        self.remember(&file, &stamp(&written, manifest.identity))?;
         Ok((file, true))
     }
 
@@ -133,17 +134,16 @@ impl Build<'_> {
     }
 
     fn is_current(&self, file: &Path, identity: Sha256Digest) -> bool {
-        let there = stamp(file, identity);
+        let there = file.metadata().map(|metadata| stamp(&metadata, identity));
         let noted = fs::read(&self.stamp_path(file)).ok();
         let noted = noted.and_then(|json| serde_json::from_slice::<Stamp>(&json).ok());
         noted.is_some() && there.ok() == noted
     }
 
-    fn remember(&self, file: &Path, identity: Sha256Digest) -> Result<()> {
+    fn remember(&self, file: &Path, stamp: &Stamp) -> Result<()> {
         let path = self.stamp_path(file);
         fs::create_dir_all(&self.store.root().join("outputs"))?;
-        let json =
-            serde_json::to_vec(&stamp(file, identity)?).map_err(|e| Error::build(e.to_string()))?;
+        let json = serde_json::to_vec(stamp).map_err(|e| Error::build(e.to_string()))?;
         fs::write_atomically(&path, &json)
     }
 }
@@ -164,13 +164,12 @@ fn check_writable(out: &Path, file: &Path) -> Result<()> {
     })
 }
 
-fn stamp(file: &Path, identity: Sha256Digest) -> Result<Stamp> {
-    let metadata = file.metadata().map_err(|e| Error::io("look at", file, &e))?;
-    Ok(Stamp {
+fn stamp(metadata: &Metadata, identity: Sha256Digest) -> Stamp {
+    Stamp {
         identity,
         size: metadata.len(),
         mtime: metadata.mtime(),
         mtime_ns: metadata.mtime_nsec(),
         inode: metadata.ino(),
-    })
+    }
 }

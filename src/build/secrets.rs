@@ -6,9 +6,9 @@ use crate::plan::render::{ConfigFile, Content};
 use crate::sandbox::{Op, Root, Sandbox};
 use std::path::Path;
 
-/// Folders of the packages tree in which a secret would be one; elsewhere are
-/// only files of packages, which everybody has (test keys in documentation).
-const FOLDERS: [&str; 6] = ["etc", "var", "root", "home", "srv", "boot"];
+/// Folders of the packages tree in which a secret would be one; elsewhere Debian's
+/// packages have their files, which everybody has (test keys in documentation).
+const FOLDERS: [&str; 8] = ["etc", "var", "root", "home", "srv", "boot", "opt", "usr/local"];
 
 /// Looks through the packages tree.
 pub(super) fn scan_tree(tree: &Path) -> Result<()> {

@@ -25,9 +25,9 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Runs the validator in a scratch copy of the root.
-    pub(super) fn ask(&self, validator: &Validator, epoch: u64) -> Result<()> {
-        let work = workplace()?;
+    /// Runs the validator in a scratch copy of the root; `aside` is the step's folder.
+    pub(super) fn ask(&self, validator: &Validator, epoch: u64, aside: &Path) -> Result<()> {
+        let work = workplace(aside)?;
         let tar = work.path().join("config.tar");
         config::write_tar(self.files, &self.packages.json("folders.json")?, epoch, &tar)?;
         let mut sandbox = Sandbox::new(Root::Scratch(self.packages.path("tree")), 0)

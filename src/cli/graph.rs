@@ -1,11 +1,10 @@
 //! `imagebuild graph`: the topology, from the spec alone.
 
-use super::Common;
+use super::{Common, project};
 use crate::error::Result;
 use crate::graph;
 use crate::spec::Spec;
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -17,7 +16,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let spec = Spec::read(&common.project.clone().unwrap_or_else(|| PathBuf::from(".")))?;
+    let spec = Spec::read(&project::folder(common)?)?;
     let architecture = spec.architecture(&arguments.architecture)?;
     if arguments.svg {
         super::print(graph::svg(&spec, architecture))?;

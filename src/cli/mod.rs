@@ -126,15 +126,15 @@ struct Common {
     verbose: bool,
 }
 
-/// Prints a result. A reader that has seen enough, such as `head`, ends the program
-/// without a word, as it ends others.
+/// Prints a result. A reader that has seen enough, such as `head`, changes nothing of the
+/// work, nor of how it ends.
 ///
 /// # Errors
 /// When standard output cannot be written, as on a full disk.
 fn print(result: impl Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match write!(out, "{result}").and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|e| Error::build(format!("cannot write the result: {e}"))),
     }
 }
@@ -150,7 +150,8 @@ impl Cli {
         Cli::try_parse().unwrap_or_else(|rejected| {
             // `imagebuild lokc --update`: clap takes the word for an architecture, and
             // then speaks of the option.
-            let first = std::env::args().nth(1).unwrap_or_default();
+            let first = std::env::args_os().nth(1).unwrap_or_default();
+            let first = first.to_string_lossy().into_owned();
             let unknown = rejected.kind() == clap::error::ErrorKind::UnknownArgument;
             let verbs = verbs();
             if unknown && !verbs.contains(&first) {

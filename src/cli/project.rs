@@ -44,6 +44,19 @@ const REFERENCE_PACKAGES: [&str; 1] = ["apt"];
 /// More differences between spec and lock than these are counted only.
 const MOST_MISFITS: usize = 10;
 
+/// The project's folder.
+///
+/// # Errors
+/// When it is not there.
+pub(super) fn folder(common: &Common) -> Result<PathBuf> {
+    let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Error::input(format!("there is no folder {}", folder.display()))
+        .hint("`--project` names the folder of site.toml, roles/, images/ and overlays/"))
+}
+
 /// A project with its lock and the store.
 #[derive(Debug)]
 pub(super) struct Project {
@@ -80,11 +93,7 @@ impl Project {
 
     /// Reads the project, with whatever lock is there.
     pub(super) fn open_as_it_is(common: &Common) -> Result<Project> {
-        let folder = common.project.clone().unwrap_or_else(|| PathBuf::from("."));
-        if !folder.is_dir() {
-            return Err(Error::input(format!("there is no folder {}", folder.display()))
-                .hint("`--project` names the folder of site.toml, roles/, images/ and overlays/"));
-        }
+        let folder = folder(common)?;
         let spec = Spec::read(&folder)?;
         // As its user would type it: not ./imagebuild.lock.
         let lock_path = common.project.clone().unwrap_or_default().join("imagebuild.lock");

@@ -54,11 +54,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         secrets.write(&path)?;
         progress::step("Wrote", format!("{} (keep it secret, keep a backup)", path.display()));
     }
-    write_seeds(&spec, &chosen, &secrets, &arguments.out)?;
+    // Before anything else can fail: the file has only their hashes.
     for Shown { purpose, password } in shown {
         super::print(format_args!("{password}  {purpose} (shown only now)\n"))?;
     }
-    Ok(())
+    write_seeds(&spec, &chosen, &secrets, &arguments.out)
 }
 
 /// Makes what is missing, for all servers of the architecture.

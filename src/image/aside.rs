@@ -1,7 +1,7 @@
 //! Large files that appear whole or not at all: written aside, then renamed.
 
 use crate::error::{Error, Result};
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -12,24 +12,29 @@ const ASIDE: &str = ".aside-imagebuild-";
 /// as long to write.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
-/// Lets `write` fill a new file beside `path`, then renames it over `path`.
+/// Lets `write` fill a new file beside `path`, then renames it over `path`. Gives what the
+/// file system says of this file, whoever has put another in its place since.
 ///
 /// Synced before it gets its name, and the name after that: a later build takes a file
 /// of the right size and time for whole, so it must be that after a power failure too.
 ///
 /// # Errors
 /// As `write`, or when the file cannot be made or renamed; nothing is left behind.
-pub(super) fn write_aside<T>(path: &Path, write: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+pub(super) fn write_aside(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<()>,
+) -> Result<Metadata> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     remove_abandoned(folder);
     let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder).map_err(failed)?;
-    let value = write(aside.as_file_mut())?;
+    write(aside.as_file_mut())?;
     aside.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
     aside.as_file().sync_all().map_err(failed)?;
+    let metadata = aside.as_file().metadata().map_err(failed)?;
     aside.persist(path).map_err(|e| failed(e.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(value)
+    Ok(metadata)
 }
 
 /// Removes what a killed process left; what cannot be removed does no harm.
@@ -47,6 +52,7 @@ fn remove_abandoned(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn what_a_killed_process_left_goes_and_what_is_at_work_stays() {
@@ -59,7 +65,8 @@ mod tests {
         for name in [".aside-imagebuild-old", "mine"] {
             File::options().append(true).open(at(name)).unwrap().set_modified(long_ago).unwrap();
         }
-        write_aside(&at("image"), |_| Ok(())).unwrap();
+        let written = write_aside(&at("image"), |_| Ok(())).unwrap();
+        assert_eq!(written.ino(), at("image").metadata().unwrap().ino());
         let there = |name: &str| at(name).exists();
         assert_eq!((there(".aside-imagebuild-old"), there("mine")), (false, true));
         assert!(there(".aside-imagebuild-new") && there("image"));

@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::walk;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ const COPIED: u64 = 1 << 63;
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
-pub fn write(disk: &Disk, path: &Path) -> Result<()> {
+pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
     write_aside(path, |file| {
         let mut image = Writer::new(disk.size(), file, path);
         walk::each_run(disk, |offset, bytes| image.data(offset, bytes))?;

@@ -4,6 +4,7 @@ use super::aside::write_aside;
 use super::disk::Disk;
 use super::walk;
 use crate::error::{Error, Result};
+use std::fs::Metadata;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
-pub fn write(disk: &Disk, path: &Path) -> Result<()> {
+pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     write_aside(path, |file| {
         file.set_len(disk.size()).map_err(failed)?;

@@ -9,7 +9,7 @@ use super::aside::write_aside;
 use super::disk::Disk;
 use super::walk;
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use zstd::stream::raw::{Operation, OutBuffer};
@@ -25,7 +25,7 @@ const ZEROS: u64 = 64 << 20;
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
-pub fn write(disk: &Disk, path: &Path) -> Result<()> {
+pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     write_aside(path, |file| {
         let mut frames = Frames { out: BufWriter::new(file), open: None, done: 0, zeros: None };

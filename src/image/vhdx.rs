@@ -11,7 +11,7 @@ use super::walk;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
 use crate::plan::guid::Guid;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -50,7 +50,7 @@ const ITEM_PHYSICAL_SECTOR: Guid = Guid::from_u128(0xcda348c7_445d_4471_9cc9_e98
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
-pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<()> {
+pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     write_aside(path, |file| {
         let mut blocks = Blocks::new(disk.size(), file);

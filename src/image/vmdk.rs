@@ -13,6 +13,7 @@ use crate::fs::Sha256Digest;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -35,7 +36,7 @@ const MARKER_FOOTER: u32 = 3;
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
-pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<()> {
+pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     write_aside(path, |file| {

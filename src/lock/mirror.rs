@@ -7,7 +7,7 @@
 use super::control::Paragraphs;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The archive of Debian's releases and their updates.
 pub const DEBIAN: &str = "debian";
@@ -107,23 +107,53 @@ fn base_url(url: &str) -> Result<String> {
     ))
 }
 
+/// Names of Debian's releases, as suites of apt sources begin.
+const RELEASES: [&str; 6] = ["bullseye", "bookworm", "trixie", "forky", "duke", "sid"];
+/// Names that others call their suites by, too: Debian's where Debian's installer puts its
+/// own sources.
+const ROLES: [&str; 4] = ["oldstable", "stable", "testing", "unstable"];
+/// Where that is, below etc/apt.
+const OWN_FILES: [&str; 3] =
+    ["sources.list", "sources.list.d/debian.sources", "sources.list.d/debian.list"];
+
+/// A line or a paragraph of apt's sources.
+struct Source {
+    urls: Vec<String>,
+    suites: Vec<String>,
+    components: Vec<String>,
+}
+
+impl Source {
+    /// Whether it can be Debian's: many archives for Debian have URLs that end in `/debian`.
+    fn is_debians(&self, in_own_file: bool) -> bool {
+        let is_debians = |suite: &String| {
+            let name = suite.split(['-', '/']).next().unwrap_or_default();
+            RELEASES.contains(&name) || (in_own_file && ROLES.contains(&name))
+        };
+        self.suites.iter().any(is_debians) && self.components.iter().any(|name| name == "main")
+    }
+}
+
 /// The first Debian and security mirrors in the apt configuration below `root`.
 /// What cannot be read is skipped: it is the host's, not the user's input.
 fn from_host(root: &Path) -> (Option<String>, Option<String>) {
     let apt = root.join("etc/apt");
-    let mut files = vec![apt.join("sources.list")];
+    let mut files: Vec<PathBuf> = OWN_FILES.iter().map(|name| apt.join(name)).collect();
+    let own = files.len();
     if let Ok(entries) = std::fs::read_dir(apt.join("sources.list.d")) {
         files.extend(entries.flatten().map(|entry| entry.path()));
     }
-    files.sort();
+    files[own..].sort();
     let mut urls = Vec::new();
-    for file in files {
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        match file.extension().and_then(|extension| extension.to_str()) {
-            Some("list") => urls.extend(text.lines().filter_map(one_line)),
-            Some("sources") => urls.extend(deb822(&file, &text)),
-            _ => {}
-        }
+    for (number, file) in files.iter().enumerate() {
+        let Ok(text) = std::fs::read_to_string(file) else { continue };
+        let sources = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("list") => text.lines().filter_map(one_line).collect(),
+            Some("sources") => deb822(file, &text),
+            _ => Vec::new(),
+        };
+        let debians = sources.into_iter().filter(|source| source.is_debians(number < own));
+        urls.extend(debians.flat_map(|source| source.urls));
     }
     let first = |archive: &str| {
         let mut bases = urls.iter().filter_map(|url| base_url(url).ok());
@@ -132,26 +162,35 @@ fn from_host(root: &Path) -> (Option<String>, Option<String>) {
     (first(DEBIAN), first(SECURITY))
 }
 
-/// The URL of a line such as "deb [arch=amd64] URL suite component".
-fn one_line(line: &str) -> Option<String> {
+/// A line such as "deb [arch=amd64] URL suite component".
+fn one_line(line: &str) -> Option<Source> {
     let rest = line.trim().strip_prefix("deb")?;
     let rest = rest.strip_prefix([' ', '\t'])?.trim_start();
     let rest = match rest.strip_prefix('[') {
         Some(options) => options.split_once(']')?.1,
         None => rest,
     };
-    rest.split_whitespace().next().map(str::to_owned)
+    let mut words = rest.split_whitespace().map(str::to_owned);
+    let (url, suite) = (words.next()?, words.next()?);
+    Some(Source { urls: vec![url], suites: vec![suite], components: words.collect() })
 }
 
-fn deb822(file: &Path, text: &str) -> Vec<String> {
-    let mut urls = Vec::new();
+fn deb822(file: &Path, text: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
     for paragraph in Paragraphs::new(file, text).flatten() {
-        let enabled = paragraph.get("Enabled").is_none_or(|value| value != "no");
+        // What apt takes for a no.
+        let off = ["no", "false", "without", "off", "disable", "0"];
+        let enabled = paragraph.get("Enabled").is_none_or(|value| !off.contains(&value.trim()));
         if enabled && paragraph.words("Types").contains(&"deb") {
-            urls.extend(paragraph.words("URIs").into_iter().map(str::to_owned));
+            let words = |name| paragraph.words(name).into_iter().map(str::to_owned).collect();
+            sources.push(Source {
+                urls: words("URIs"),
+                suites: words("Suites"),
+                components: words("Components"),
+            });
         }
     }
-    urls
+    sources
 }
 
 #[cfg(test)]
@@ -175,7 +214,7 @@ mod tests {
             host(&[("sources.list", one_line)]),
             ("http://a.example/debian".to_owned(), PUBLIC_SECURITY.to_owned())
         );
-        let deb822 = "Types: deb\nURIs: http://off.example/debian\nEnabled: no\n\nTypes: deb deb-src\nURIs: http://b.example/debian\nSuites: trixie\n\nTypes: deb\nURIs:\n http://c.example/debian-security\n";
+        let deb822 = "Types: deb\nURIs: http://off.example/debian\nSuites: trixie\nComponents: main\nEnabled: false\n\nTypes: deb deb-src\nURIs: http://b.example/debian\nSuites: trixie trixie-updates\nComponents: main\n\nTypes: deb\nURIs:\n http://c.example/debian-security\nSuites: stable-security/updates\nComponents: main\n";
         assert_eq!(
             host(&[
                 ("sources.list.d/debian.sources", deb822),
@@ -184,6 +223,23 @@ mod tests {
             ("http://b.example/debian".to_owned(), "http://c.example/debian-security".to_owned())
         );
         assert_eq!(host(&[]), (PUBLIC_DEBIAN.to_owned(), PUBLIC_SECURITY.to_owned()));
+    }
+
+    /// Whose URLs end like Debian's.
+    #[test]
+    fn other_archives_for_debian_are_not_debian() {
+        let others = "deb https://yarn.example/debian/ stable main\ndeb https://docker.example/linux/debian bookworm stable\ndeb https://box.example/virtualbox/debian bookworm contrib\n";
+        let public = (PUBLIC_DEBIAN.to_owned(), PUBLIC_SECURITY.to_owned());
+        assert_eq!(host(&[("sources.list.d/a.list", others)]), public);
+        let own = "Types: deb\nURIs: http://b.example/debian\nSuites: testing\nComponents: main\n";
+        let runner = "deb https://runner.example/debian/ bookworm main\n";
+        assert_eq!(
+            host(&[
+                ("sources.list.d/a.list", &format!("{others}{runner}")),
+                ("sources.list.d/debian.sources", own),
+            ]),
+            ("http://b.example/debian".to_owned(), PUBLIC_SECURITY.to_owned())
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::wait;
 use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -173,9 +174,12 @@ fn end_the_rest() -> std::io::Result<()> {
     }
     match kill(Pid::from_raw(-1), Signal::SIGKILL) {
         // There are none.
-        Err(Errno::ESRCH) => Ok(()),
-        ended => Ok(ended?),
+        Err(Errno::ESRCH) => return Ok(()),
+        ended => ended?,
     }
+    // Until the last one has written its last byte.
+    while wait().is_ok() {}
+    Ok(())
 }
 
 /// The fixed environment of every program inside: one variable lost in one child

@@ -156,6 +156,11 @@ impl Sandbox {
     /// When the sandbox cannot be set up (with the ways out for an ordinary user),
     /// or a command that must succeed does not: the error shows its last words.
     pub fn execute(&self) -> Result<Vec<Outcome>> {
+        // What only tidies up is done all the same.
+        let runs = self.commands.iter().any(|command| matches!(command, Command::Run { .. }));
+        if runs && crate::exec::interrupted() {
+            return Err(crate::exec::interruption());
+        }
         outcomes(&self.program_of_outer()?.output()?)
     }
 

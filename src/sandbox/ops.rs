@@ -214,7 +214,8 @@ const KEY_LINE: usize = 40;
 
 /// Whether there is armour of a private key (RFC 7468, RFC 9580) with a key in it.
 fn has_private_key(content: &[u8]) -> bool {
-    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+    // JSON writes `/` as `\/`, and the end of a line as `\n`.
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=\\".contains(&b);
     let mut rest = content;
     while let Some((_, after)) = split_at(rest, b"-----BEGIN ") {
         rest = after;
@@ -257,14 +258,15 @@ mod tests {
 
     #[test]
     fn knows_a_private_key_from_talk_of_one() {
-        let line = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF";
+        let line = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm/0DFtMDoQikTmiCqirVv9mWG9qfSnF";
         let is_secret = |text: String| secret_in("srv/www/x", text.as_bytes()).is_some();
         let armour = |label: &str, body: &str| {
             format!("see:\n-----BEGIN {label}-----\n{body}\n-----END {label}-----\nthanks\n")
         };
         for label in ["PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"] {
             assert!(is_secret(armour(label, line)), "{label}");
-            assert!(is_secret(armour(label, line).replace('\n', "\\n")), "{label} in JSON");
+            let json = armour(label, line).replace('\n', "\\n").replace('/', "\\/");
+            assert!(is_secret(json), "{label} in JSON");
             assert!(is_secret(armour("CERTIFICATE", line) + &armour(label, line)), "{label}");
             assert!(is_secret(format!("-----BEGIN {label}-----\n{line}")), "{label}, cut off");
             assert!(!is_secret(armour(label, "MC4CAQAw...")), "{label}");

@@ -47,6 +47,14 @@ impl Secrets {
     /// With the place when something in it is wrong; when others may read it.
     pub fn read(path: &Path, spec: &Spec, architecture: &Architecture) -> Result<Secrets> {
         if !path.exists() {
+            // New secrets would not be those of the machines that run.
+            if path.is_symlink() {
+                return Err(Error::input(format!(
+                    "{} is a link to what is not there",
+                    path.display()
+                ))
+                .hint("mount what it leads to, or correct it"));
+            }
             return Ok(Secrets::default());
         }
         let mode =

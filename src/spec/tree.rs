@@ -63,9 +63,19 @@ impl Tree {
         for folder in FOLDERS.iter().filter(|folder| project.join(folder).is_dir()) {
             tree.read_folder(project, folder)?;
         }
-        let site = project.join(SITE);
-        if site.is_file() {
-            tree.insert(SITE, fs::read(&site)?);
+        if project.join(SITE).is_file() {
+            tree.insert(SITE, fs::read(&project.join(SITE))?);
+        }
+        for name in FOLDERS.iter().chain([&SITE]) {
+            // Silence would mean another image than its owner thinks.
+            let path = project.join(name);
+            if path.is_symlink() && !path.exists() {
+                return Err(Error::input(format!(
+                    "{} is a link to what is not there",
+                    path.display()
+                ))
+                .hint("correct the link, or remove it if the built-in project is meant"));
+            }
         }
         Ok(tree)
     }
@@ -158,6 +168,16 @@ mod tests {
             .collect();
         let same = disk.0.iter().filter(|(path, _)| *path != SITE).eq(embedded.0.iter());
         assert!(same, "src/spec/embedded.rs must list:\n{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_not_the_built_in_project() {
+        let project = tempfile::tempdir().unwrap();
+        let site = project.path().join("site.toml");
+        std::os::unix::fs::symlink("../shared.toml", &site).unwrap();
+        let error = Tree::read(project.path()).unwrap_err();
+        let said = format!("{} is a link to what is not there", site.display());
+        assert_eq!(error.message(), said);
     }
 
     #[test]

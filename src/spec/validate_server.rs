@@ -278,10 +278,23 @@ fn brought(role: &Role, around: &Surroundings<'_>) -> Vec<Brought> {
     all
 }
 
+/// Links of Debian's root into /usr: a folder of that name would hide all that is there.
+const LINKS: [&str; 4] = ["/bin/", "/lib/", "/lib64/", "/sbin/"];
+
 fn files(server: &Server, roles: &[&Role], around: &Surroundings<'_>) -> Result<()> {
     let mut seen: BTreeMap<String, (&Role, String)> = BTreeMap::new();
     for role in roles {
         for Brought { path, source, span } in brought(role, around) {
+            if let Some(link) = LINKS.iter().find(|link| path.starts_with(*link)) {
+                let link = link.trim_end_matches('/');
+                let message =
+                    format!("{path} would hide Debian's {link}, which is a link to /usr{link}");
+                let error = match span {
+                    Some(span) => around.sources.error(span, message),
+                    None => Error::input(message).detail(source),
+                };
+                return Err(error.hint(format!("name it /usr{path}")));
+            }
             let Some((other, before)) = seen.insert(path.clone(), (role, source.clone())) else {
                 continue;
             };

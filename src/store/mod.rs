@@ -20,7 +20,8 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,6 +64,17 @@ pub struct Store {
     looked_through: Arc<Mutex<BTreeSet<Key>>>,
 }
 
+/// Lets only its owner into a folder; another user's stays as he has it.
+fn close_to_others(folder: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("close to others", folder, &e);
+    let metadata = folder.metadata().map_err(failed)?;
+    let is_own = metadata.uid() == nix::unistd::geteuid().as_raw();
+    if !is_own || metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed)
+}
+
 /// How a result came to be at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -84,6 +96,10 @@ impl Store {
             })?;
         }
         let root = root.canonicalize().map_err(|e| Error::io("find", root, &e))?;
+        // Trees of packages have programs that run as root for anybody who can reach them.
+        for folder in ["objects", "tmp"] {
+            close_to_others(&root.join(folder))?;
+        }
         let in_use =
             lock::take(&root.join("in-use"), FlockArg::LockSharedNonblock, "`imagebuild gc`")?;
         Ok(Store { root, in_use: Arc::new(in_use), looked_through: Arc::default() })
@@ -92,11 +108,12 @@ impl Store {
     /// The store's folder when the user names none: `$IMAGEBUILD_STORE`, else
     /// `imagebuild` in the user's cache folder (XDG base directories).
     pub fn default_root() -> PathBuf {
-        if let Some(named) = std::env::var_os("IMAGEBUILD_STORE") {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(named) = variable("IMAGEBUILD_STORE") {
             return named.into();
         }
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
-        std::env::var_os("XDG_CACHE_HOME")
+        let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/root".into()));
+        variable("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .unwrap_or_else(|| home().join(".cache"))
@@ -261,6 +278,18 @@ mod tests {
         assert_eq!(origin, Origin::Made);
         assert_eq!(std::fs::read_to_string(object.path("x")).unwrap(), "content");
         assert_eq!(store.provide(key, |_| unreachable!()).unwrap().1, Origin::Found);
+    }
+
+    #[test]
+    fn only_its_owner_reaches_what_is_in_it() {
+        let (_folder, store) = store();
+        let at = |name: &str| store.root().join(name);
+        for name in ["objects", "tmp"] {
+            std::fs::set_permissions(at(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        Store::open(store.root()).unwrap();
+        let mode = |name: &str| at(name).metadata().unwrap().mode() & 0o777;
+        assert_eq!((mode("objects"), mode("tmp")), (0o700, 0o700));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::goldens;
 use crate::harness::cli;
 use crate::world::World;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 fn home() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -100,6 +102,23 @@ fn verbs_and_flags_with_slips() {
         .args("arch1 --format vhd")
         .stderr("error: invalid value 'vhd' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
         .code(2);
+}
+
+/// A path need not be text.
+#[test]
+fn a_project_that_is_not_there() {
+    let lost = OsStr::from_bytes(b"/nowhere/caf\xe9");
+    for line in [&["graph", "arch1"][..], &["plan", "arch1"]] {
+        let output = imagebuild::exec::Program::new(env!("CARGO_BIN_EXE_imagebuild"))
+            .args(line)
+            .arg("--project")
+            .arg(lost)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.starts_with("error: there is no folder /nowhere/caf"), "{said}");
+        assert_eq!(output.code, 2);
+    }
 }
 
 #[test]
