@@ -14,11 +14,13 @@ mod test;
 mod verify;
 
 use crate::error::{Error, Result};
+use crate::exec;
 use crate::names;
 use crate::progress::{self, Verbosity};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -134,7 +136,7 @@ struct Common {
 fn print(result: impl Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match write!(out, "{result}").and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|e| Error::build(format!("cannot write the result: {e}"))),
     }
 }
@@ -144,24 +146,34 @@ fn verbs() -> Vec<String> {
     Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
 }
 
+/// What clap says of some slips is beside the point: what to say of them.
+fn in_other_words(rejected: ErrorKind, mut words: Vec<String>) -> Option<(ErrorKind, String)> {
+    let (first, verbs) = (words.first()?.clone(), verbs());
+    // `imagebuild lokc --update`: clap takes the word for an architecture, and then
+    // speaks of the option.
+    if rejected == ErrorKind::UnknownArgument && !verbs.contains(&first) {
+        let near = names::nearest(&first, verbs.iter().map(String::as_str));
+        let tip = format!("tip: a similar one exists: `{}`", near.first()?);
+        let message = format!("there is no verb `{first}`\n\n  {tip}");
+        return Some((ErrorKind::InvalidSubcommand, message));
+    }
+    // `imagebuild --quiet plan arch4`: clap takes the verb for an architecture.
+    if rejected == ErrorKind::ArgumentConflict && first.starts_with('-') {
+        let verb = words.remove(words.iter().position(|word| verbs.contains(word))?);
+        let rest: Vec<String> = words.iter().map(|word| exec::quote(word)).collect();
+        let tip = format!("tip: `imagebuild {verb} {}`", rest.join(" "));
+        return Some((rejected, format!("options stand behind the verb\n\n  {tip}")));
+    }
+    None
+}
+
 impl Cli {
     /// Reads the process's arguments; what clap rejects ends the process with 2.
     pub fn read() -> Cli {
         Cli::try_parse().unwrap_or_else(|rejected| {
-            // `imagebuild lokc --update`: clap takes the word for an architecture, and
-            // then speaks of the option.
-            let first = std::env::args_os().nth(1).unwrap_or_default();
-            let first = first.to_string_lossy().into_owned();
-            let unknown = rejected.kind() == clap::error::ErrorKind::UnknownArgument;
-            let verbs = verbs();
-            if unknown && !verbs.contains(&first) {
-                let near = names::nearest(&first, verbs.iter().map(String::as_str));
-                if let Some(near) = near.first() {
-                    let message = format!(
-                        "there is no verb `{first}`\n\n  tip: a similar one exists: `{near}`"
-                    );
-                    Cli::command().error(clap::error::ErrorKind::InvalidSubcommand, message).exit();
-                }
+            let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+            if let Some((kind, message)) = in_other_words(rejected.kind(), words.collect()) {
+                Cli::command().error(kind, message).exit();
             }
             rejected.exit()
         })

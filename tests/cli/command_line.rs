@@ -95,6 +95,12 @@ fn verbs_and_flags_with_slips() {
         .stderr("error: unexpected argument '--rol' found\n\n  tip: a similar argument exists: '--role'\n\nUsage: imagebuild --role <SERVER> <ARCHITECTURE>\n\nFor more information, try '--help'.\n")
         .code(2);
     cli(home().path())
+        .args("--quiet --project x plan arch1")
+        .stderr(&format!(
+            "error: options stand behind the verb\n\n  tip: `imagebuild plan --quiet --project x arch1`\n\n{usage}"
+        ))
+        .code(2);
+    cli(home().path())
         .args("plan")
         .stderr("error: the following required arguments were not provided:\n  <ARCHITECTURE>\n\nUsage: imagebuild plan <ARCHITECTURE>\n\nFor more information, try '--help'.\n")
         .code(2);
