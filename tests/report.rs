@@ -136,7 +136,21 @@ fn run(outcomes: Vec<Outcome>) -> Run {
         boot_seconds: 61.0,
         outcomes,
         logs: "target/vm/arch4".to_owned(),
+        cut_short: None,
     }
+}
+
+/// What was not run is not said to be well.
+#[test]
+fn a_run_that_was_cut_short() {
+    let spec = Spec::load(Tree::embedded()).unwrap();
+    let mut cut = run(Vec::new());
+    cut.cut_short = Some("interrupted".to_owned());
+    let page = report::page(&spec, spec.architecture("arch4").unwrap(), &cut);
+    assert!(page.contains("<div class=\"verdict bad\">Cut short (interrupted): "), "no verdict");
+    let junit = report::junit(&cut);
+    assert!(junit.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{junit}");
+    assert!(junit.contains("<error message=\"interrupted\">"), "{junit}");
 }
 
 #[test]

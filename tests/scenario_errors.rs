@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use imagebuild::scenario::{Promises, Scenario};
+use imagebuild::scenario::{Load, Promises, Scenario};
 use imagebuild::spec::{Spec, Tree};
 use std::path::Path;
 
@@ -49,6 +49,26 @@ fn the_story_itself_is_right() {
     assert_eq!((scenario.name.as_str(), scenario.steps.len()), ("my", 1));
     let place = scenario.steps[0].expectations[0].place.clone().unwrap();
     assert_eq!((place.line, place.column), (20, 5));
+}
+
+/// Else a website of the user's own fails in the first step.
+#[test]
+fn built_in_scenarios_that_read_the_demo_site_say_so() {
+    let spec = Spec::load(Tree::embedded()).unwrap();
+    let mut count = 0;
+    for architecture in spec.architectures.values() {
+        for scenario in Scenario::of_architecture(&spec.tree, architecture).unwrap() {
+            let is_demos = |load: &Load| load.url.path.contains("format=json");
+            assert_eq!(
+                scenario.demo_site,
+                scenario.loads.values().any(is_demos),
+                "{}",
+                scenario.name
+            );
+            count += usize::from(scenario.demo_site);
+        }
+    }
+    assert_eq!(count, 16);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::Common;
 use super::project::{Project, servers};
 use crate::build::{self, Build, Format};
 use crate::error::{Error, Kind, Result};
+use crate::exec;
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
 use crate::progress;
@@ -83,9 +84,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     };
     let (run, end) = programme.run(props)?;
     // Most wanted where something went wrong at the end.
-    write_reports(arguments, &project, architecture, &run)?;
-    end?;
-    verdict(&run)
+    let written = write_reports(arguments, &project, architecture, &run);
+    if exec::interrupted() {
+        return end.and(Err(exec::interruption()));
+    }
+    verdict(&run).and(end).and(written)
 }
 
 /// The machines, a prompt, and a way in for the browser where there is a website.
@@ -108,10 +111,24 @@ fn scenarios(
 ) -> Result<Vec<Scenario>> {
     let tree = &project.spec.tree;
     if arguments.scenario.is_empty() {
-        return Scenario::of_architecture(tree, architecture);
+        let all = Scenario::of_architecture(tree, architecture)?;
+        return Ok(if project.spec.site.has_content { for_own_site(all) } else { all });
     }
     let named = arguments.scenario.iter();
     named.map(|name| Scenario::named(name, tree, architecture)).collect()
+}
+
+/// Those that a website of the user's own can stand.
+fn for_own_site(all: Vec<Scenario>) -> Vec<Scenario> {
+    let (demo, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.demo_site);
+    let names: Vec<&str> = demo.iter().map(|one| one.name.as_str()).collect();
+    if !names.is_empty() {
+        progress::warn(format!(
+            "left out, as they read pages of the demo site: {}; copy them into vm-tests/ of your project, and let them ask for a page of yours",
+            names.join(", ")
+        ));
+    }
+    rest
 }
 
 /// Builds the images, as `imagebuild arch4` does, and has QEMU ready.

@@ -44,6 +44,25 @@ impl Expectation {
         if let Expectation::Answers(answers) = self { Some(answers.url.get_ref()) } else { None }
     }
 
+    /// The machine whose shell is asked, if one is.
+    pub fn asked(&self) -> Option<&Name> {
+        match self {
+            Expectation::Unit(one) => Some(&one.on),
+            Expectation::Listens(one) => Some(&one.on),
+            Expectation::File(one) => Some(&one.on),
+            Expectation::Command(one) => Some(&one.on),
+            Expectation::Log(one) => Some(&one.on),
+            Expectation::Held(_)
+            | Expectation::Answers(_)
+            | Expectation::Load(_)
+            | Expectation::Reachable(_)
+            | Expectation::Unreachable(_)
+            | Expectation::Healthy(_)
+            | Expectation::Addresses(_)
+            | Expectation::OnlyTheTable(_) => None,
+        }
+    }
+
     /// How long it has to come true, and for how long it must stay so.
     pub fn times(&self) -> (Option<Seconds>, Option<Seconds>) {
         match self {

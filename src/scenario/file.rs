@@ -26,6 +26,9 @@ pub(super) struct RawScenario {
     title: String,
     /// The number of the promise in docs/promises.md that is put to the test.
     pub(super) promise: Option<Name>,
+    /// Whether it reads pages of the demo site: nothing for a website of the user's own.
+    #[serde(default)]
+    demo_site: bool,
     /// More about it, in sentences.
     #[serde(default)]
     about: String,
@@ -200,6 +203,8 @@ pub struct Scenario {
     pub title: String,
     /// The promise that it tests.
     pub promise: Option<String>,
+    /// Whether it reads pages of the demo site.
+    pub demo_site: bool,
     /// Sentences.
     pub about: String,
     /// By name.
@@ -284,6 +289,7 @@ fn finished(name: String, raw: RawScenario, sources: &Sources) -> Result<Scenari
         name,
         title: raw.title,
         promise: raw.promise.map(Spanned::into_inner),
+        demo_site: raw.demo_site,
         about: raw.about.trim().to_owned(),
         cast: raw.cast.into_iter().map(|(name, part)| (name.into_inner(), part)).collect(),
         loads,

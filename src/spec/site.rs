@@ -24,6 +24,8 @@ pub struct Site {
     pub domains: Vec<String>,
     /// The folder below the site's that visitors see; all of it, if empty.
     pub web_root: String,
+    /// Whether the website is the user's own, and not the demo site.
+    pub has_content: bool,
     /// IMAGE_VERSION of every image.
     pub version: String,
     /// The Debian mirror to fetch from.
@@ -79,6 +81,7 @@ pub(crate) fn site(raw: &RawSite, tree: &Tree, sources: &Sources) -> Result<Site
     let web_root = raw.web_root.as_ref().map(|folder| folder.get_ref().clone());
     Ok(Site {
         web_root: web_root.unwrap_or_default(),
+        has_content: raw.content.is_some(),
         name: raw.name.as_ref().map_or("Demo site".to_owned(), |name| name.get_ref().clone()),
         domains: raw.domains.iter().map(|domain| domain.get_ref().clone()).collect(),
         version: raw.version.as_ref().map_or("1".to_owned(), |version| version.get_ref().clone()),

@@ -221,6 +221,7 @@ impl Machine {
     /// As [`Machine::wait_for_shell`].
     pub fn reboot(&mut self) -> Result<Duration> {
         self.begin_boot();
+        self.greeted = self.shell.greetings();
         let limit = self.limit(BOOT).length();
         self.shell.send("systemctl --no-block reboot", limit)?;
         self.wait_for_shell()

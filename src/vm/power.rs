@@ -149,11 +149,21 @@ impl Machine {
         }
     }
 
+    /// Whether it is off because somebody, or the guest itself, switched it off.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.qemu.as_ref().is_none_or(|qemu| qemu.has_ended() && self.has_said_shutdown())
+    }
+
+    fn has_said_shutdown(&self) -> bool {
+        self.qmp.events().iter().any(|(_, name)| name == SHUTDOWN)
+    }
+
     /// An error when QEMU died, or stopped the machine: not when it is switched off.
     pub(super) fn check_emulator(&self) -> Result<()> {
-        let has_shut_down = || self.qmp.events().iter().any(|(_, name)| name == SHUTDOWN);
         match &self.qemu {
-            Some(qemu) if qemu.has_ended() && !has_shut_down() => Err(self.ended_by_itself()),
+            Some(qemu) if qemu.has_ended() && !self.has_said_shutdown() => {
+                Err(self.ended_by_itself())
+            }
             Some(_) if self.has_no_disk() => Err(self.stopped_by_its_disk()),
             Some(_) | None => Ok(()),
         }

@@ -81,7 +81,8 @@ fn checks(guest: &mut Guest, server: &Server, unwell: &[&str]) {
 /// What the book has on every server, and sysstat's samples.
 fn tools(guest: &mut Guest) {
     guest.ask("command -v lsof strace df free ps iostat sar");
-    guest.ask("systemctl is-active sysstat-collect.timer");
+    guest.expect("systemctl is-active sysstat-collect.timer logrotate.timer", "active\nactive");
+    guest.expect("logrotate /etc/logrotate.conf 2>&1", "");
     guest.ask("for n in 1 2; do systemctl start sysstat-collect.service; sleep 1; done");
     guest.expect_in("sar -u -r -n DEV", &["%idle", "kbmemfree", "eth1"]);
     guest.expect_in("strace -qq -e trace=openat lsof -v 2>&1", &["ld.so.cache"]);

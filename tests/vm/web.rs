@@ -1,7 +1,7 @@
 //! A web server's life: first boot on a larger disk, a restart, a power cut.
 
 use crate::servers::{behind_balancer, graphs};
-use crate::vm::ask::{Guest, boot};
+use crate::vm::ask::{Guest, boot, native};
 use crate::vm::spec::is_as_specified;
 use crate::vm::{LARGER, world};
 use crate::{Identity, drift, no_drift};
@@ -14,6 +14,7 @@ pub(crate) fn web1_lives() {
     answers(&mut guest);
     graphs(&mut guest, "arch4", "web1");
     uses_the_disk(&mut guest);
+    keeps_its_disk_empty(&mut guest);
     let identity = Identity::of(&mut guest);
     drift(&mut guest);
 
@@ -52,6 +53,21 @@ fn answers(guest: &mut Guest) {
     let offered = guest.ask(offered);
     let own = guest.ask("ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key | cut -d' ' -f1,2");
     guest.check(offered == own, &format!("sshd offers {offered}, not {own}"));
+}
+
+/// Logs are rotated, and written on after that; sessions of visitors end.
+fn keeps_its_disk_empty(guest: &mut Guest) {
+    guest.ask("test -s /var/log/nginx/access.log");
+    guest.ask("logrotate --force /etc/logrotate.d/nginx");
+    guest.ask("test -s /var/log/nginx/access.log.1");
+    guest.http("192.168.0.11", "/style.css");
+    guest.within(native(3), "test -s /var/log/nginx/access.log");
+    guest.ask("systemctl is-active phpsessionclean.timer");
+    // What counts is when the file was last changed in any way, so the clock has to move.
+    let old = "/var/lib/php/sessions/sess_old";
+    let hour_later = "date --set='+1 hour' && systemctl start phpsessionclean.service";
+    guest.ask(&format!("touch {old} && {hour_later} && date --set='-1 hour'"));
+    guest.ask(&format!("test ! -e {old}"));
 }
 
 /// The disk is twice the image: the state partition reaches its end.

@@ -18,6 +18,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How often who has an address is asked for, within the time for answers.
+const QUESTIONS: u32 = 3;
+
 /// An Ethernet segment; see the module's description. It ends with its value.
 #[derive(Debug)]
 pub struct Segment {
@@ -234,11 +237,16 @@ impl Segment {
     /// `Build` when the segment has ended.
     pub fn who_has(&self, address: IpAddr, patience: Duration) -> Result<Vec<Answerer>> {
         let start = Instant::now();
-        self.send_to_all(&question::who_has(address));
         let end = start + patience;
+        let mut questions = 0;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 return Err(Error::build(format!("the segment {} has ended", self.name)));
+            }
+            // More than once: a cable may lose a question, or its answer.
+            if questions < QUESTIONS && start.elapsed() >= patience * questions / QUESTIONS {
+                self.send_to_all(&question::who_has(address));
+                questions += 1;
             }
             std::thread::sleep(left.min(Duration::from_millis(50)));
         }

@@ -6,14 +6,21 @@ use crate::vm::scenario::outcome::{Outcome, Run, Verdict};
 
 /// The document.
 pub fn junit(run: &Run) -> String {
-    let cases: String = run.outcomes.iter().map(|one| case(&run.architecture, one)).collect();
+    let mut cases: String = run.outcomes.iter().map(|one| case(&run.architecture, one)).collect();
+    let cut_short = run.cut_short.iter();
+    cases.extend(cut_short.clone().map(|why| {
+        let (suite, why) = (escape(&run.architecture), escape(why));
+        format!(
+            "<testcase classname=\"{suite}.\" name=\"the rest\" time=\"0.0\">\n<error message=\"{why}\"></error>\n</testcase>\n"
+        )
+    }));
     let seconds: f64 = run.outcomes.iter().map(|one| one.seconds).sum();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"imagebuild test {}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{seconds:.1}\">\n{cases}</testsuite>\n</testsuites>\n",
         escape(&run.architecture),
-        run.outcomes.len(),
+        run.outcomes.len() + cut_short.len(),
         run.count(Verdict::Failed),
-        run.count(Verdict::Broke),
+        run.count(Verdict::Broke) + cut_short.len(),
     )
 }
 

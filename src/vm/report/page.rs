@@ -23,10 +23,16 @@ pub fn page(spec: &Spec, architecture: &Architecture, run: &Run) -> String {
 
 fn header(run: &Run) -> String {
     let (all, passed) = (run.outcomes.len(), run.count(Verdict::Passed));
-    let (class, words) = match (all, all - passed) {
+    let (class, mut words) = match (all, all - passed) {
         (0, _) => (" bad", "Nothing was run".to_owned()),
         (_, 0) => ("", format!("All {all} runs went as they must")),
         (_, wrong) => (" bad", format!("{wrong} of {all} runs did not go as they must")),
+    };
+    let class = if let Some(why) = &run.cut_short {
+        words = format!("Cut short ({}): {words}", escape(why));
+        " bad"
+    } else {
+        class
     };
     let machines = run.machines.keys().cloned().collect::<Vec<_>>().join(", ");
     let mut facts = vec![

@@ -52,6 +52,11 @@ pub(super) struct Looker<'s, 'a> {
 impl Looker<'_, '_> {
     /// One look.
     pub(super) fn look(&mut self, expectation: &Expectation) -> Result<Look> {
+        if let Some(name) = expectation.asked().map(|name| self.cast.machine(name.get_ref()))
+            && self.stage.machine(name)?.is_shut_down()
+        {
+            return Ok(Look::Not(format!("{name}: it is off")));
+        }
         match expectation {
             Expectation::Held(held) => self.held(held),
             Expectation::Answers(answers) => self.answers(answers),
@@ -177,8 +182,12 @@ impl Looker<'_, '_> {
 
     fn file(&mut self, file: &FileIs) -> Result<Look> {
         let path = quote(file.file.get_ref());
-        let seen =
-            self.ask(&file.on, &format!("if test -e {path}; then echo +; cat {path}; fi"))?;
+        let seen = self.ask(
+            &file.on,
+            &format!(
+                "if test -f {path}; then echo +; cat {path}; elif test -e {path}; then echo +; fi"
+            ),
+        )?;
         let content = seen.strip_prefix('+').map(str::trim_start);
         Ok(match (content, &file.has) {
             (None, _) => Look::of(!file.exists, || "there is no such file".to_owned()),

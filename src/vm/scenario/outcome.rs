@@ -27,6 +27,8 @@ pub struct Run {
     pub outcomes: Vec<Outcome>,
     /// Folder with consoles and captures; those of copies of the machines are below it.
     pub logs: String,
+    /// Why it ended before all was run, or not well: Ctrl-C, say.
+    pub cut_short: Option<String>,
 }
 
 /// What was measured of a machine.

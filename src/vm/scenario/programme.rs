@@ -56,8 +56,9 @@ impl Programme<'_> {
         run.outcomes =
             outcomes.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect();
         run.machines = copies.facts().machines;
-        let struck = copies.strike();
-        Ok((run, told.and(struck)))
+        let end = told.and(copies.strike());
+        run.cut_short = end.as_ref().err().map(|error| error.message().to_owned());
+        Ok((run, end))
     }
 
     /// All, with their places in the order of the reports.

@@ -6,7 +6,7 @@ use super::loads::Loads;
 use super::measure;
 use super::outcome::{Failure, Outcome, Request, Verdict};
 use super::stage::Stage;
-use super::story::Story;
+use super::story::{Story, has_fault};
 use super::sweep;
 use super::wire;
 use crate::error::{Error, Kind, Result};
@@ -32,7 +32,7 @@ impl Stage<'_> {
                     Error::build(format!("no healthy machines to begin with: {}", error.message()))
                         .detail(error.to_string());
                 let mut outcome = self.blank(scenario, masked);
-                judge(&mut outcome, Err(error))?;
+                judge(&mut outcome, Err(error), has_fault(scenario))?;
                 outcome
             }
         };
@@ -79,7 +79,7 @@ impl Stage<'_> {
         let mut outcome = Outcome { seconds, cast: cast.0, steps, requests, ..told_so_far };
         outcome.journals = sweep::journals(self, seconds);
         self.measure(&mut outcome, clock);
-        judge(&mut outcome, told)?;
+        judge(&mut outcome, told, has_fault(scenario))?;
         Ok(outcome)
     }
 
@@ -136,7 +136,7 @@ fn promise(scenario: &Scenario) -> Option<(String, String)> {
 
 /// The verdict. A masked run passes when an expectation failed after its first fault:
 /// one that fails before says nothing about the mechanism.
-fn judge(outcome: &mut Outcome, told: Result<()>) -> Result<()> {
+fn judge(outcome: &mut Outcome, told: Result<()>, has_fault: bool) -> Result<()> {
     // Ctrl-C ends QEMU, too: what was seen then says nothing.
     if exec::interrupted() {
         return Err(exec::interruption());
@@ -153,7 +153,8 @@ fn judge(outcome: &mut Outcome, told: Result<()>) -> Result<()> {
         Ok(()) => return Ok(()),
         Err(error) => error,
     };
-    let went_red_too_soon = masked && !outcome.steps.iter().any(|step| step.is_fault);
+    // A story without any fault, of many visitors say, has no such moment.
+    let went_red_too_soon = masked && has_fault && !outcome.steps.iter().any(|step| step.is_fault);
     outcome.verdict = match error.kind() {
         Kind::Interrupted => return Err(error),
         Kind::Check if masked && !went_red_too_soon => Verdict::Passed,
@@ -211,7 +212,7 @@ mod tests {
 
     fn verdict(masked: bool, is_fault: bool, told: Result<()>) -> (Verdict, String) {
         let mut outcome = outcome(masked, is_fault);
-        judge(&mut outcome, told).unwrap();
+        judge(&mut outcome, told, true).unwrap();
         (outcome.verdict, outcome.failure.map_or(String::new(), |failure| failure.message))
     }
 
@@ -235,11 +236,15 @@ mod tests {
         let (green, message) = verdict(true, true, Ok(()));
         assert_eq!(green, Verdict::Failed);
         assert!(message.starts_with("the mask changed nothing"), "{message}");
+        // Many visitors, and nothing is done to a machine.
+        let mut calm = outcome(true, false);
+        judge(&mut calm, red(), false).unwrap();
+        assert_eq!(calm.verdict, Verdict::Passed);
     }
 
     #[test]
     fn a_signal_is_nobodys_verdict() {
-        let error = judge(&mut outcome(true, true), Err(crate::exec::interruption()));
+        let error = judge(&mut outcome(true, true), Err(crate::exec::interruption()), true);
         assert_eq!(error.unwrap_err().kind(), Kind::Interrupted);
     }
 }

@@ -96,12 +96,7 @@ impl Stage<'_> {
         }
         let start = Instant::now();
         self.machines.clear();
-        for segment in self.networks.values() {
-            segment.provider(None)?;
-            segment.heal();
-        }
-        // What users had learnt of the addresses' places belongs to another past.
-        self.crowd = Crowd::attach(self.architecture, &self.networks)?;
+        self.heal()?;
         for machine in vm::restore(&self.props.emulator, &self.kept)? {
             self.machines.insert(machine.config().name.clone(), machine);
         }
@@ -112,12 +107,23 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Networks without a fault, and users who know nothing of the past.
+    fn heal(&mut self) -> Result<()> {
+        for segment in self.networks.values() {
+            segment.provider(None)?;
+            segment.heal();
+        }
+        self.crowd = Crowd::attach(self.architecture, &self.networks)?;
+        Ok(())
+    }
+
     /// Boots all machines from their images again: what a broken harness has left is not
     /// worth keeping.
     pub(super) fn start_over(&mut self) -> Result<()> {
         // Until all is well again: without machines nothing may be found to be well.
         self.is_touched = true;
         self.machines.clear();
+        self.heal()?;
         self.boot_all()?;
         self.settle()?;
         self.keep()?;

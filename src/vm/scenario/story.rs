@@ -224,6 +224,11 @@ impl Story<'_, '_> {
     }
 }
 
+/// Whether anything is done to machines or links.
+pub(super) fn has_fault(scenario: &Scenario) -> bool {
+    scenario.steps.iter().flat_map(|step| &step.deeds).any(|deed| is_fault(&deed.action))
+}
+
 /// Whether web users may feel it.
 fn is_fault(action: &Action) -> bool {
     !matches!(action, Action::StartLoad(_) | Action::StopLoad(_))

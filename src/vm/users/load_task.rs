@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// A load keeps so much of each body.
-const KEPT: usize = 1024;
+const KEPT: usize = 64 << 10;
 
 /// A user whose request failed without a packet rests so long at least.
 const REST: Duration = Duration::from_millis(10);

@@ -42,6 +42,10 @@ impl Stage<'_> {
                 }
                 Err(error) => println!("{error}"),
             }
+            // Ctrl-C while it was done has ended the machines.
+            if exec::interrupted() {
+                return Err(exec::interruption());
+            }
         }
         Ok(())
     }
@@ -65,6 +69,9 @@ impl Stage<'_> {
                 while let Some(line) = prompt.read(&name)?.filter(|line| line.trim() != "exit") {
                     if !line.trim().is_empty() {
                         self.show_command(machine, &line).unwrap_or_else(|e| println!("{e}"));
+                    }
+                    if exec::interrupted() {
+                        break;
                     }
                 }
             }

@@ -81,8 +81,8 @@ impl Completer for Names {
         _context: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let line = line.get(..at).unwrap_or(line);
-        let start = line.rfind(char::is_whitespace).map_or(0, |space| space + 1);
-        let begun = &line[start..];
+        let begun = line.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let start = line.len() - begun.len();
         let fitting = self.candidates(line).into_iter().filter(|name| name.starts_with(begun));
         Ok((start, fitting.map(|name| format!("{name} ")).collect()))
     }
@@ -107,6 +107,8 @@ mod tests {
         assert_eq!(complete("cut web1 pu"), "public ");
         assert_eq!(complete("heal p"), "private public ");
         assert_eq!(complete("status "), "");
+        // A space of a web page has two bytes.
+        assert_eq!(complete("cut\u{a0}w"), "web1 ");
         assert_eq!(complete("shell web1 ls /"), "");
     }
 }

@@ -122,7 +122,6 @@ function read(array $site, int $seconds): array
 }
 
 header('Cache-Control: no-store');
-header('X-Server: ' . $site['server']);
 if (($_GET['format'] ?? '') === 'json') {
     header('Content-Type: application/json');
     echo json_encode($page), "\n";
