@@ -53,8 +53,7 @@ fn builds_without_the_hosts_programs() {
         return;
     }
     let project = Project::open();
-    let scratch = Scratch::in_memory(8 << 30);
-    let scratch = scratch.unwrap_or_else(|| Scratch::new_in(&std::env::temp_dir()));
+    let scratch = Scratch::quick(8 << 30);
     let at = |name: &str| scratch.path().join(name);
     // The test itself can fail: what needs a program of the host does not run there.
     let shell = hidden(scratch.path()).arg("/bin/sh").output().unwrap();

@@ -263,16 +263,23 @@ impl Machine {
     /// `Check` for alarms, `Build` when QEMU does not end.
     pub fn stop(mut self) -> Result<()> {
         let alarms = self.alarms();
-        if let Some(qemu) = self.qemu.take() {
-            self.qmp.execute("quit", json!({}))?;
-            qemu.wait()?;
-        }
+        self.end()?;
         if alarms.is_empty() {
             return Ok(());
         }
         let lines: Vec<String> = alarms.into_iter().map(|(_, line)| line).collect();
         let message = format!("{} said what no healthy machine says", self.config.name);
         Err(Error::check(message).detail(lines.join("\n")))
+    }
+
+    /// Ends the machine, whatever it said.
+    ///
+    /// # Errors
+    /// When QEMU does not end.
+    pub(super) fn end(&mut self) -> Result<()> {
+        let Some(qemu) = self.qemu.take() else { return Ok(()) };
+        self.qmp.execute("quit", json!({}))?;
+        qemu.wait().map(drop)
     }
 
     /// An expectation that did not hold, with the console's last lines.

@@ -44,6 +44,11 @@ impl Scratch {
         enough.then(|| Scratch::new_in(memory))
     }
 
+    /// In memory if there is room for so many bytes, else where temporary files are.
+    pub(crate) fn quick(room: u64) -> Scratch {
+        Scratch::in_memory(room).unwrap_or_else(|| Scratch::new_in(&std::env::temp_dir()))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

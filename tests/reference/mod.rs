@@ -54,8 +54,7 @@ impl Reference {
     /// Makes the tree of a server (its architecture and its name).
     pub(crate) fn make(project: &Project, server: (&str, &str), tools: &Path) -> Reference {
         // dpkg waits for the disk after each package.
-        let folder = Scratch::in_memory(8 << 30);
-        let folder = folder.unwrap_or_else(|| Scratch::new_in(&std::env::temp_dir()));
+        let folder = Scratch::quick(8 << 30);
         let tree = folder.path().join("tree");
         let repository = tree.join(REPOSITORY);
         std::fs::create_dir_all(&repository).unwrap();
