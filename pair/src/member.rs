@@ -1,0 +1,314 @@
+//! A voter: it votes on the register, and if it is a database, decides by the register's value
+//! what its own MariaDB does.
+
+mod deciding;
+mod hearing;
+mod rounds;
+
+use crate::config::{Config, Members, Node};
+use crate::database::{Command, Data, Status};
+use crate::message::{Alive, Message};
+use crate::register::{Acceptor, Round};
+use crate::times::Times;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a voter is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed, and the database was looked at.
+    Tick {
+        /// Milliseconds of a clock that never goes back.
+        now: u64,
+        /// What the database says; nothing if it does not answer, or if this is a witness.
+        database: Option<Status>,
+    },
+    /// A message has come.
+    Message {
+        /// From whom.
+        from: Node,
+        /// Which.
+        message: Message,
+    },
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Write the acceptor's state to disk, synced, before the next action.
+    Save(Acceptor),
+    /// Send a message; it may be lost, late, twice.
+    Send(Node, Message),
+    /// Tell the own database.
+    Database(Command),
+}
+
+/// What only a person can decide, as otherwise acknowledged writes might be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// More than one voter has lost its state of the register.
+    RegisterLost,
+    /// There is no register yet, and both databases have data.
+    TwoHistories,
+    /// This database is the primary, alone, and its data is gone.
+    DataLost,
+    /// The primary is gone, and this database may lack writes that it acknowledged.
+    MayLackWrites,
+    /// This database is the primary, alone, and cannot take writes.
+    CannotOpen,
+    /// No majority answers; or a voter that has lost its state misses another's.
+    VoterMissing,
+}
+
+/// A voter's state in memory: all of it may be lost at any time but the acceptor's.
+#[derive(Debug, Clone)]
+pub struct Member {
+    own: Node,
+    members: Members,
+    times: Times,
+    now: u64,
+    started: Option<u64>,
+    acceptor: Option<Acceptor>,
+    recovery: Recovery,
+    round: Option<Round>,
+    /// The highest number of a round that was heard of.
+    highest: u64,
+    /// No round begins before.
+    next_round: u64,
+    /// Whether a change may have been chosen that is not known.
+    in_doubt: bool,
+    /// The register's value, once it was read. It may be an old one.
+    known: Option<Config>,
+    /// Whether the register was read, and was empty.
+    is_empty: bool,
+    heard: BTreeMap<Node, Heard>,
+    status: Option<Status>,
+    has_data: Option<bool>,
+    /// The number of the last sign of life, and when the last ones were sent.
+    beats: u64,
+    sent: VecDeque<(u64, u64)>,
+    unfollowed_since: Option<u64>,
+    /// Since when no majority was heard.
+    isolated_since: Option<u64>,
+    joining: bool,
+    /// What the register holds once a database that was started anew is not counted on.
+    stepped_out: Option<Config>,
+    /// Since when a change is in doubt, or nothing is known.
+    in_doubt_since: Option<u64>,
+    /// Since when this database is the primary, and takes no writes.
+    closed_since: Option<u64>,
+    need: Option<Need>,
+}
+
+/// What was last heard of another voter. Times are when our own sign of life was sent that the
+/// other one had got: it has said so after that.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    at: Option<u64>,
+    /// When it last said that its database is fit.
+    fit_at: Option<u64>,
+    alive: Alive,
+}
+
+/// How a lost state is recovered.
+#[derive(Debug, Clone, Default)]
+struct Recovery {
+    number: u64,
+    since: Option<u64>,
+    asked_at: Option<u64>,
+    replies: BTreeMap<Node, Option<Acceptor>>,
+}
+
+impl Member {
+    /// A voter that has just started, with its acceptor's state from disk, if it has one.
+    /// `number` is a random one: it must differ from that of every start before, also where the
+    /// disk was lost.
+    pub fn new(
+        own: Node,
+        members: Members,
+        times: Times,
+        acceptor: Option<Acceptor>,
+        number: u64,
+    ) -> Member {
+        Member {
+            own,
+            members,
+            times,
+            now: 0,
+            started: None,
+            acceptor,
+            recovery: Recovery { number, ..Recovery::default() },
+            round: None,
+            highest: 0,
+            next_round: 0,
+            in_doubt: true,
+            known: None,
+            is_empty: false,
+            heard: BTreeMap::new(),
+            status: None,
+            has_data: None,
+            beats: number,
+            sent: VecDeque::new(),
+            unfollowed_since: None,
+            isolated_since: None,
+            joining: false,
+            stepped_out: None,
+            in_doubt_since: None,
+            closed_since: None,
+            need: None,
+        }
+    }
+
+    /// The register's value, as far as it is known here.
+    pub fn known(&self) -> Option<Config> {
+        self.known
+    }
+
+    /// What a person has to decide, if anything.
+    pub fn need(&self) -> Option<Need> {
+        self.need
+    }
+
+    /// Whether the address for writes may be here.
+    pub fn may_write(&self) -> bool {
+        let is_primary = self.known.is_some_and(|config| config.primary == self.own);
+        is_primary && self.status.is_some_and(|status| status.open)
+    }
+
+    /// Takes an event; gives what is to be done.
+    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Tick { now, database } => self.tick(now, database, &mut actions),
+            Event::Message { from, message } => self.take(from, message, &mut actions),
+        }
+        actions
+    }
+
+    fn tick(&mut self, now: u64, database: Option<Status>, actions: &mut Vec<Action>) {
+        self.now = now;
+        self.started = self.started.or(Some(now));
+        self.status = database;
+        if let Some(status) = database {
+            self.has_data = Some(status.data == Data::Some);
+        }
+        if self.acceptor.is_some() {
+            self.need = None;
+        }
+        self.in_doubt_since = self.since(self.in_doubt_since, self.in_doubt);
+        if self.sent.back().is_none_or(|(_, at)| now >= at + self.times.beat) {
+            self.beat(actions);
+        }
+        self.isolated_since = self.since(self.isolated_since, !self.hears_majority());
+        if self.acceptor.is_none() {
+            self.recover(actions);
+            return;
+        }
+        if self.round.as_ref().is_some_and(|round| now >= round.since + self.times.round) {
+            self.end_round();
+        }
+        if self.own.is_database() {
+            self.decide(actions);
+        }
+    }
+
+    fn take(&mut self, from: Node, message: Message, actions: &mut Vec<Action>) {
+        match message {
+            Message::Alive(alive) => self.hear(from, alive),
+            Message::Request(request) => {
+                let Some(acceptor) = &mut self.acceptor else { return };
+                let before = *acceptor;
+                let reply = acceptor.reply(request);
+                if *acceptor != before {
+                    actions.push(Action::Save(*acceptor));
+                }
+                actions.push(Action::Send(from, Message::Reply(reply)));
+            }
+            Message::Reply(reply) => self.take_reply(from, reply, actions),
+            Message::Recover { number } => {
+                // What was promised to a round of ours by who has forgotten it does not count.
+                self.end_round();
+                let state = self.acceptor;
+                actions.push(Action::Send(from, Message::Recovered { number, state }));
+            }
+            Message::Recovered { number, state } => {
+                if self.acceptor.is_none() && number == self.recovery.number {
+                    self.recovery.replies.insert(from, state);
+                    self.try_recovery(actions);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::{Ballot, Reply, Request};
+
+    const A: Node = Node(0);
+    const W: Node = Node(2);
+
+    fn asked(actions: &[Action]) -> Vec<Request> {
+        let request = |action: &Action| match action {
+            Action::Send(W, Message::Request(request)) => Some(*request),
+            _ => None,
+        };
+        actions.iter().filter_map(request).collect()
+    }
+
+    /// A database with a register, whose round is under way: it asks everybody to promise.
+    fn asking() -> (Member, Ballot) {
+        let ballot = Ballot { number: 1, by: A };
+        let config = Config { epoch: 1, primary: A, both: false };
+        let acceptor = Acceptor { promised: ballot, accepted: Some((ballot, config)) };
+        let members = Members::with_witnesses(1);
+        let mut member = Member::new(A, members, Times::default(), Some(acceptor), 9);
+        let actions = member.handle(Event::Tick { now: 1, database: None });
+        let [Request::Prepare(ballot)] = asked(&actions)[..] else { panic!("{actions:?}") };
+        (member, ballot)
+    }
+
+    fn promise(ballot: Ballot) -> Event {
+        let message = Message::Reply(Reply::Promise { ballot, accepted: None });
+        Event::Message { from: W, message }
+    }
+
+    /// The promise of a voter that has forgotten it does not count.
+    #[test]
+    fn a_round_ends_when_a_voter_has_lost_its_state() {
+        let (mut member, ballot) = asking();
+        let actions = member.handle(promise(ballot));
+        assert!(matches!(asked(&actions)[..], [Request::Accept(..)]), "{actions:?}");
+
+        let (mut member, ballot) = asking();
+        let recover = Message::Recover { number: 4 };
+        let actions = member.handle(Event::Message { from: W, message: recover });
+        let Some(Action::Send(W, Message::Recovered { number: 4, state: Some(state) })) =
+            actions.last()
+        else {
+            panic!("{actions:?}")
+        };
+        assert_eq!(state.promised, ballot);
+        assert_eq!(asked(&member.handle(promise(ballot))), []);
+    }
+
+    /// Replies of before its last request are no replies to it.
+    #[test]
+    fn a_lost_state_is_recovered_from_one_request() {
+        let members = Members::with_witnesses(1);
+        let mut member = Member::new(W, members, Times::default(), None, 70);
+        let recovered = |number| {
+            let state = Some(Acceptor { promised: Ballot { number: 8, by: A }, accepted: None });
+            Message::Recovered { number, state }
+        };
+        member.handle(Event::Tick { now: 0, database: None });
+        member.handle(Event::Message { from: A, message: recovered(71) });
+        member.handle(Event::Tick { now: 1000, database: None });
+        let actions = member.handle(Event::Message { from: A.peer(), message: recovered(71) });
+        assert_eq!(actions, []);
+        member.handle(Event::Message { from: A, message: recovered(72) });
+        let actions = member.handle(Event::Message { from: A.peer(), message: recovered(72) });
+        let promised = Ballot { number: 9, by: A };
+        assert_eq!(actions, [Action::Save(Acceptor { promised, accepted: None })]);
+    }
+}

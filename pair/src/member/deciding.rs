@@ -1,0 +1,227 @@
+//! What a database does, by what the register holds.
+
+use super::{Action, Heard, Member, Need};
+use crate::config::{Config, DATABASES, Node};
+use crate::database::{Command, Data, Replication, Status};
+use crate::register::Operation;
+
+impl Member {
+    pub(super) fn decide(&mut self, actions: &mut Vec<Action>) {
+        self.read_if_old(actions);
+        if self.is_long(self.in_doubt_since, self.times.lease) {
+            self.need = Some(Need::VoterMissing);
+        }
+        let leads = self.known.is_some_and(|config| config.primary == self.own);
+        let is_closed = !self.status.is_some_and(|status| status.open);
+        self.closed_since = self.since(self.closed_since, leads && is_closed);
+        let Some(status) = self.status else {
+            self.unfollowed_since = None;
+            self.stepped_out = None;
+            return;
+        };
+        match self.known {
+            None => self.found(status, actions),
+            Some(config) if config.primary == self.own => self.lead(config, status, actions),
+            Some(config) => self.follow(config, status, actions),
+        }
+        self.lock_readers(status, actions);
+    }
+
+    /// Reads the register if nothing is known, or somebody knows something newer.
+    pub(super) fn read_if_old(&mut self, actions: &mut Vec<Action>) {
+        let known = self.known.map_or(0, |config| config.epoch);
+        let newer = |heard: &Heard| heard.alive.config.is_some_and(|config| config.epoch > known);
+        if self.known.is_none() && !self.is_empty || self.in_doubt || self.heard.values().any(newer)
+        {
+            self.begin(Operation::Read, actions);
+        }
+    }
+
+    /// There is no register yet, as far as is known. Only when all voters are there, so that
+    /// none of them has one that was forgotten elsewhere.
+    pub(super) fn found(&mut self, status: Status, actions: &mut Vec<Action>) {
+        if status.open || status.writers {
+            actions.push(Action::Database(Command::Close));
+            return;
+        }
+        let peer = self.heard.get(&self.own.peer()).and_then(|heard| heard.alive.has_data);
+        let is_first_day = self.is_empty && self.all_vote();
+        let (true, Some(peer_has_data)) = (is_first_day, peer) else { return };
+        match (status.data, peer_has_data) {
+            (Data::Some, true) => self.need = Some(Need::TwoHistories),
+            (Data::Some, false) => {
+                let to = Config::first(self.own);
+                self.begin(Operation::CompareAndSwap { from: None, to }, actions);
+            }
+            (Data::None, false) if self.own == DATABASES[0] => {
+                actions.push(Action::Database(Command::Found));
+            }
+            (Data::None, _) => {}
+        }
+    }
+
+    /// This database is the primary.
+    pub(super) fn lead(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        if status.data == Data::None {
+            if !config.both {
+                self.need = Some(Need::DataLost);
+            }
+            return;
+        }
+        if !config.both && self.is_long(self.closed_since, self.times.lease) {
+            self.need = Some(Need::CannotOpen);
+        }
+        if !status.open {
+            self.joining = false;
+            self.unfollowed_since = None;
+            self.open(config, status, actions);
+            return;
+        }
+        if status.replication != Replication::Stopped {
+            actions.push(Action::Database(Command::StopFollowing));
+            return;
+        }
+        self.unfollowed_since = self.since(self.unfollowed_since, !status.replica_follows);
+        if config.both {
+            self.joining = false;
+            if !status.waits {
+                actions.push(Action::Database(Command::Wait));
+            }
+            let is_lost = self.is_long(self.unfollowed_since, self.times.stalled);
+            if status.stalled >= self.times.stalled || is_lost {
+                self.change(config, config.alone(), actions);
+            }
+        } else {
+            self.lead_alone(config, status, actions);
+        }
+    }
+
+    /// Nothing is received any more, all is applied, and commits wait if they must; then
+    /// writes are taken.
+    pub(super) fn open(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        if self.in_doubt {
+            return;
+        }
+        let command = if status.replication != Replication::Stopped {
+            Command::StopFollowing
+        } else if !status.applied {
+            return;
+        } else if config.both && !status.waits {
+            Command::Wait
+        } else if !config.both && status.waits {
+            Command::NoWait
+        } else {
+            Command::Open
+        };
+        actions.push(Action::Database(command));
+    }
+
+    /// Nobody has what is acknowledged, until the replica is there again: commits wait for it
+    /// first, then it has all that was acknowledged before, then the register says so.
+    pub(super) fn lead_alone(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        let is_there = status.replica_follows && self.hears_fit(self.own.peer());
+        match (status.waits, is_there) {
+            (false, false) => self.joining = false,
+            (false, true) => {
+                self.joining = true;
+                actions.push(Action::Database(Command::Wait));
+            }
+            (true, true) if self.joining && status.stalled < self.times.stalled => {
+                if status.replica_has_all {
+                    self.change(config, config.joined(), actions);
+                }
+            }
+            // Not while a change to both may have been chosen: then others would count on it.
+            (true, _) => {
+                self.joining = false;
+                if !self.in_doubt {
+                    actions.push(Action::Database(Command::NoWait));
+                }
+            }
+        }
+    }
+
+    /// The other database is the primary.
+    pub(super) fn follow(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        self.joining = false;
+        self.unfollowed_since = None;
+        if status.open || status.writers {
+            actions.push(Action::Database(Command::Close));
+            return;
+        }
+        // Nobody follows this one: what it applies would wait, too.
+        if status.waits {
+            actions.push(Action::Database(Command::NoWait));
+            return;
+        }
+        let primary_is_there = self.hears_fit(config.primary);
+        let in_sync = config.in_sync(self.own) && status.data == Data::Some;
+        // An agent that has just started has heard nobody yet.
+        let listens = self.is_long(self.started, self.times.gone);
+        let is_gone = listens && !primary_is_there && !self.is_heard_by_others(config.primary);
+        // It may have lost what it had received, and may be counted on for that, or soon be: the
+        // primary's request to join it, from before, must fail.
+        let restarted = status.data == Data::Some && status.replication == Replication::Restarted;
+        if restarted && self.stepped_out != Some(config) {
+            self.stepped_out = Some(config.alone());
+            self.change(config, config.alone(), actions);
+            return;
+        }
+        // What it has and the primary has not, it received to be acknowledged.
+        if in_sync && (is_gone || status.replication == Replication::Parted) {
+            self.take_over(config, status, actions);
+            return;
+        }
+        if is_gone {
+            self.need = Some(Need::MayLackWrites);
+        }
+        // A takeover that may have been chosen was asked for with what was applied then: what is
+        // received now would be acknowledged, and lost in a crash.
+        if self.in_doubt {
+            return;
+        }
+        let command = match (status.data, status.replication) {
+            (_, Replication::Copying) => return,
+            (Data::None, _) | (Data::Some, Replication::Parted) if primary_is_there => {
+                Command::Copy(config.primary)
+            }
+            // What waits to be applied would be deleted.
+            (Data::Some, Replication::Stopped) if !status.applied => return,
+            (Data::Some, Replication::Stopped | Replication::Restarted) => {
+                Command::Follow(config.primary)
+            }
+            (Data::None, _) | (Data::Some, _) => return,
+        };
+        self.stepped_out = None;
+        actions.push(Action::Database(command));
+    }
+
+    pub(super) fn take_over(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        // Applied before it is asked for: a primary that crashes has what it has applied.
+        if status.replication != Replication::Stopped {
+            actions.push(Action::Database(Command::StopFollowing));
+        } else if status.applied {
+            self.change(config, config.taken_over(), actions);
+        }
+    }
+
+    /// Whether a witness hears the database, and that it is fit: it will go alone by itself.
+    pub(super) fn is_heard_by_others(&self, database: Node) -> bool {
+        self.heard.iter().any(|(node, heard)| {
+            !node.is_database() && self.hears(*node) && heard.alive.hears[usize::from(database.0)]
+        })
+    }
+
+    pub(super) fn change(&mut self, from: Config, to: Config, actions: &mut Vec<Action>) {
+        self.begin(Operation::CompareAndSwap { from: Some(from), to }, actions);
+    }
+
+    /// Who hears no majority may not be the primary any more, or follow one that is not.
+    pub(super) fn lock_readers(&mut self, status: Status, actions: &mut Vec<Action>) {
+        let must = self.is_long(self.isolated_since, self.times.lease);
+        if status.readers == must {
+            let command = if must { Command::LockReaders } else { Command::LetReadersIn };
+            actions.push(Action::Database(command));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Signs of life: what is said to the other voters, and who is heard.
+
+use super::Action;
+use super::{Heard, Member};
+use crate::config::{Config, DATABASES, Node};
+use crate::database::{Data, Replication, Status};
+use crate::message::{Alive, Message};
+
+impl Member {
+    pub(super) fn hear(&mut self, from: Node, alive: Alive) {
+        let echoed = self.sent.iter().find(|(number, _)| *number == alive.echo);
+        let echoed = echoed.map(|(_, at)| *at);
+        let known = self.heard.get(&from);
+        let (before, fit_before) = known.map_or((None, None), |heard| (heard.at, heard.fit_at));
+        let is_late = echoed < before;
+        let fit_at = if alive.fit { fit_before.max(echoed) } else { fit_before };
+        // What is older than what was heard last says nothing new.
+        let latest = alive.number;
+        let alive = known.map_or(alive, |heard| if is_late { heard.alive } else { alive });
+        let alive = Alive { number: latest, ..alive };
+        self.heard.insert(from, Heard { at: before.max(echoed), fit_at, alive });
+    }
+
+    pub(super) fn beat(&mut self, actions: &mut Vec<Action>) {
+        let accepted = self.acceptor.and_then(|acceptor| acceptor.accepted);
+        let accepted = accepted.map(|(_, config)| config);
+        let newer = |own: &Config| accepted.is_none_or(|other| own.epoch > other.epoch);
+        self.beats = self.beats.wrapping_add(1);
+        self.sent.push_back((self.beats, self.now));
+        let oldest = self.now.saturating_sub(self.times.gone);
+        self.sent.retain(|(_, at)| *at >= oldest);
+        let alive = Alive {
+            number: self.beats,
+            echo: 0,
+            votes: self.acceptor.is_some(),
+            config: self.known.filter(newer).or(accepted),
+            fit: self.is_fit(),
+            has_data: self.has_data,
+            hears: DATABASES.map(|node| node == self.own || self.hears_fit(node)),
+        };
+        for node in self.members.others(self.own) {
+            let echo = self.heard.get(&node).map_or(0, |heard| heard.alive.number);
+            actions.push(Action::Send(node, Message::Alive(Alive { echo, ..alive })));
+        }
+    }
+
+    pub(super) fn send_others(&self, message: Message, actions: &mut Vec<Action>) {
+        actions.extend(self.members.others(self.own).map(|node| Action::Send(node, message)));
+    }
+
+    /// Whether the own database may take writes as far as it can be seen from here.
+    pub(super) fn is_fit(&self) -> bool {
+        let usable = |status: Status| {
+            let has_all = status.data == Data::Some && status.replication != Replication::Copying;
+            has_all && status.writable
+        };
+        self.status.is_some_and(usable)
+            && self.isolated_since.is_none()
+            && !self.is_long(self.in_doubt_since, self.times.stalled)
+            && !self.is_long(self.closed_since, self.times.lease)
+    }
+
+    /// Since when something is so, if it is so now.
+    pub(super) fn since(&self, before: Option<u64>, is_so: bool) -> Option<u64> {
+        is_so.then(|| before.unwrap_or(self.now))
+    }
+
+    pub(super) fn is_long(&self, since: Option<u64>, limit: u64) -> bool {
+        since.is_some_and(|since| self.now >= since + limit)
+    }
+
+    pub(super) fn hears(&self, node: Node) -> bool {
+        let at = self.heard.get(&node).and_then(|heard| heard.at);
+        at.is_some_and(|at| self.now < at + self.times.gone)
+    }
+
+    pub(super) fn hears_fit(&self, node: Node) -> bool {
+        let fit_at = self.heard.get(&node).and_then(|heard| heard.fit_at);
+        fit_at.is_some_and(|at| self.now < at + self.times.gone)
+    }
+
+    pub(super) fn all_vote(&self) -> bool {
+        let votes = |node| self.heard.get(&node).is_some_and(|heard| heard.alive.votes);
+        self.members.others(self.own).all(|node| self.hears(node) && votes(node))
+    }
+
+    pub(super) fn hears_majority(&self) -> bool {
+        let others = self.members.others(self.own).filter(|node| self.hears(*node)).count();
+        others + 1 >= self.members.majority()
+    }
+}

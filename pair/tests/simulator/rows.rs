@@ -1,0 +1,194 @@
+//! Sequences of faults, each with what must come of it.
+
+use crate::faults::Fault::{self, *};
+use crate::maria::Defect;
+use crate::random::Random;
+use crate::world::{PATIENCE, World};
+use imagebuild_pair::Node;
+
+const P: Node = Node(0);
+const R: Node = Node(1);
+const W: Node = Node(2);
+
+/// Runs a history to its end, and some time beyond.
+fn played(
+    seed: u64,
+    faults: &[(u64, Fault, u64)],
+    defect: Option<Defect>,
+    (is_stressed, shows): (bool, bool),
+) -> World {
+    let over = faults.iter().map(|(at, _, lasts)| at + lasts).max().unwrap_or(0).max(4000);
+    let mut world = World::new(seed, faults.to_vec(), defect);
+    world.shows = shows;
+    if is_stressed {
+        world.stress();
+    }
+    world.run_until(over + PATIENCE);
+    let since = world.now;
+    world.run_until(since + 2000);
+    world.check_end(since);
+    world
+}
+
+/// The same; nothing may be wrong. Gives the longest time without an acknowledged write, from
+/// the first fault on.
+fn outage(faults: &[(u64, Fault, u64)]) -> u64 {
+    let mut worst = 0;
+    for seed in 0..20 {
+        let world = played(seed, faults, None, (false, false));
+        if let Some(wrong) = &world.wrong {
+            played(seed, faults, None, (false, true));
+            panic!("seed {seed}: {wrong}");
+        }
+        worst = worst.max(world.outage(faults[0].0, world.now));
+    }
+    worst
+}
+
+#[test]
+fn founded_and_joined_without_anybody_asking() {
+    assert!(outage(&[(4000, Loss(0), 1)]) < 200);
+}
+
+#[test]
+fn the_writer_is_cut_off_from_everybody() {
+    assert!(outage(&[(4000, CutOff(P), 12_000)]) < 2500);
+}
+
+#[test]
+fn the_replica_is_cut_off_and_comes_back() {
+    assert!(outage(&[(4000, CutOff(R), 15_000)]) < 2000);
+}
+
+#[test]
+fn the_databases_lose_sight_of_each_other_and_a_witness_sees_both() {
+    assert!(outage(&[(4000, Apart(P, R), 15_000)]) < 2000);
+}
+
+#[test]
+fn a_blank_replica_fetches_its_copy_and_the_writers_database_dies() {
+    // Nobody has the data but the writer: all wait for it.
+    let faults = [(4000, Replaced(R), 100), (5500, DatabaseKilled(P), 4000)];
+    assert!(outage(&faults) < 9000);
+}
+
+#[test]
+fn a_peer_that_is_up_and_whose_database_is_not() {
+    assert!(outage(&[(4000, PowerCut(R), 100), (4700, DatabaseKilled(R), 9000)]) < 2000);
+}
+
+#[test]
+fn the_writer_is_replaced_by_a_blank_machine() {
+    assert!(outage(&[(4000, Replaced(P), 300)]) < 2500);
+}
+
+#[test]
+fn the_stream_between_them_is_cut_and_then_the_writer_loses_its_power() {
+    // It may have gone alone in between: then it is waited for.
+    let faults = [(4000, Apart(P, R), 3000), (6200, PowerCut(P), 2000)];
+    assert!(outage(&faults) < 7000);
+}
+
+#[test]
+fn the_writer_loses_its_power() {
+    assert!(outage(&[(4000, PowerCut(P), 60_000)]) < 2500);
+}
+
+#[test]
+fn the_writers_database_hangs() {
+    assert!(outage(&[(4000, DatabaseHangs(P), 12_000)]) < 4000);
+}
+
+#[test]
+fn the_writers_database_is_killed_for_good() {
+    assert!(outage(&[(4000, DatabaseKilled(P), 20_000)]) < 2500);
+}
+
+#[test]
+fn all_lose_their_power() {
+    assert!(outage(&[(4000, AllOff, 1000)]) < 8000);
+}
+
+#[test]
+fn the_witness_is_gone() {
+    assert!(outage(&[(4000, PowerCut(W), 15_000)]) < 200);
+    assert!(outage(&[(4000, Replaced(W), 1000), (9000, PowerCut(P), 9000)]) < 2500);
+}
+
+/// What each step of the protocol is for: without it something is lost, and noticed.
+#[test]
+fn every_planted_defect_is_found() {
+    let defects = [
+        Defect::WaitEnds(1500),
+        Defect::CloseAcknowledges,
+        Defect::HasAllAtOnce,
+        Defect::NeverStops,
+        Defect::RestartIsNotSeen,
+        Defect::RegisterForgotten,
+    ];
+    for defect in defects {
+        let found = (0..4000).find_map(|seed| {
+            let (faults, _) = Fault::history(&mut Random::new(seed));
+            Some((seed, played(seed, &faults, Some(defect), (true, false)).wrong?))
+        });
+        let (seed, wrong) = found.unwrap_or_else(|| panic!("{defect:?} is not found"));
+        eprintln!("{defect:?}: history {seed}: {wrong}");
+    }
+}
+
+/// Random histories. Which ones: those of the seed of this run, which is shown when one fails.
+#[test]
+fn random_histories() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("IMAGEBUILD_PAIR_SEED") {
+        let (faults, _) = Fault::history(&mut Random::new(seed));
+        let world = played(seed, &faults, None, (true, true));
+        assert_eq!(world.wrong, None, "{faults:?}");
+    }
+    let first = number("IMAGEBUILD_GATE").unwrap_or(0) << 32;
+    let count = number("IMAGEBUILD_PAIR_HISTORIES").unwrap_or(3000);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                for seed in (first..first + count).skip(thread).step_by(threads) {
+                    let (faults, _) = Fault::history(&mut Random::new(seed));
+                    let world = played(seed, &faults, None, (true, false));
+                    if let Some(wrong) = world.wrong {
+                        panic!("IMAGEBUILD_PAIR_SEED={seed}: {faults:?}: {wrong}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// While faults last: writes go on, or a person is asked.
+fn lasts(faults: &[(u64, Fault, u64)]) {
+    for seed in 0..10 {
+        let mut world = World::new(seed, faults.to_vec(), None);
+        world.run_until(30_000);
+        assert_eq!(world.wrong, None, "seed {seed}");
+        let goes_on = world.acknowledged.last().is_some_and(|(_, at, _)| *at > 28_000);
+        let needs = world.needs();
+        assert!(goes_on || !needs.is_empty(), "seed {seed}: {:?}", world.config());
+    }
+}
+
+#[test]
+fn faults_that_last() {
+    let long = 100_000;
+    lasts(&[(4000, Deaf(P, R), long), (4000, Deaf(W, P), long)]);
+    lasts(&[(4000, Deaf(W, P), long), (9000, Deaf(P, R), long)]);
+    lasts(&[(4000, Deaf(R, P), long), (4000, Deaf(P, W), long)]);
+    lasts(&[(4000, PowerCut(R), long), (4001, Replaced(W), 100)]);
+    lasts(&[(4000, Replaced(W), 100), (4001, PowerCut(P), long)]);
+    lasts(&[(4000, Deaf(W, R), long), (4000, PowerCut(P), long)]);
+    lasts(&[(4000, AgentKilled(P), long)]);
+    lasts(&[(4000, Loss(400), long)]);
+}
+
+#[test]
+fn an_agent_starts_again_beside_its_open_database() {
+    assert!(outage(&[(4000, AgentKilled(P), 5)]) < 1000);
+}
