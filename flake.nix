@@ -46,21 +46,12 @@
 
       devShells.${system}.default = pkgs.mkShell {
         inputsFrom = [ imagebuild ];
-        # What the tests compare with, beside cargo's own programs.
+        # Beside cargo and a compiler; what the tests compare with is in the lock.
         packages = with pkgs; [
           cargo-deny
           clippy
-          cpio
-          cryptsetup
-          gptfdisk
-          kmod
-          libarchive
-          librsvg
-          python3
-          qemu-utils
           rust-analyzer
           rustfmt
-          zstd
         ];
       };
 

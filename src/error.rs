@@ -22,6 +22,9 @@ pub enum Kind {
     Archive,
     /// A check or an expectation did not hold (exit code 4).
     Check,
+    /// What the code says cannot be: a bug of imagebuild's (exit code 70, sysexits.h's
+    /// EX_SOFTWARE).
+    Bug,
     /// A signal ended the work (exit code 130).
     Interrupted,
 }
@@ -34,6 +37,7 @@ impl Kind {
             Kind::Input => 2,
             Kind::Archive => 3,
             Kind::Check => 4,
+            Kind::Bug => 70,
             Kind::Interrupted => 130,
         }
     }
@@ -97,7 +101,11 @@ struct Inner {
     place: Option<Place>,
     details: Vec<String>,
     hint: Option<String>,
+    source: Option<std::io::Error>,
 }
+
+/// What to do about a bug.
+const REPORT: &str = "this is a bug of imagebuild: please report it, with the command line, the output and `imagebuild --version`";
 
 impl Error {
     /// An error of this kind that says `message` (lower case, no full stop).
@@ -108,6 +116,7 @@ impl Error {
             place: None,
             details: Vec::new(),
             hint: None,
+            source: None,
         }))
     }
 
@@ -131,9 +140,20 @@ impl Error {
         Error::new(Kind::Check, message)
     }
 
+    /// What cannot be has happened.
+    pub fn bug(message: impl Into<String>) -> Error {
+        Error::new(Kind::Bug, message).hint(REPORT)
+    }
+
     /// `doing` ("write", "rename", ...) to `path` failed with an I/O error.
     pub fn io(doing: &str, path: &Path, cause: &std::io::Error) -> Error {
-        let error = Error::build(format!("cannot {doing} {}: {}", path.display(), words(cause)));
+        let mut error =
+            Error::build(format!("cannot {doing} {}: {}", path.display(), words(cause)));
+        // An I/O error cannot be cloned: what it is told apart by.
+        error.0.source = Some(match cause.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code),
+            None => std::io::Error::new(cause.kind(), cause.to_string()),
+        });
         #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds have no hint")]
         match cause.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -239,7 +259,11 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -254,6 +278,22 @@ mod tests {
             error.to_string(),
             "error: unknown key `prot`\n --> roles/web.toml:2:1\n  |\n2 | prot = 80\n  | ^^^^\nhint: did you mean `port`?"
         );
+    }
+
+    #[test]
+    fn a_bug_is_told_as_one() {
+        let error = Error::bug("a thread died");
+        assert_eq!(error.kind().exit_code(), 70);
+        assert!(error.to_string().contains("hint: this is a bug of imagebuild"));
+    }
+
+    #[test]
+    fn a_cause_is_kept() {
+        let cause = std::io::Error::from_raw_os_error(28);
+        let error = Error::io("write", Path::new("/x"), &cause).context("kernel");
+        let source = std::error::Error::source(&error).unwrap();
+        let source = source.downcast_ref::<std::io::Error>().unwrap();
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
     }
 
     #[test]

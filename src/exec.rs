@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::progress;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -212,7 +213,7 @@ impl Spawned {
     /// # Errors
     /// When it cannot be waited for, or a signal ended the work.
     pub fn wait(mut self) -> Result<Output> {
-        self.keeper.take().map_or_else(|| Err(Error::build("it was waited for twice")), join)
+        self.keeper.take().map_or_else(|| Err(Error::bug("it was waited for twice")), join)
     }
 }
 
@@ -226,7 +227,7 @@ impl Drop for Spawned {
 }
 
 fn join(keeper: std::thread::JoinHandle<Result<Output>>) -> Result<Output> {
-    keeper.join().unwrap_or_else(|_| Err(Error::build("the thread that kept a program died")))
+    keeper.join().unwrap_or_else(|_| Err(Error::bug("the thread that kept a program died")))
 }
 
 /// Everything that runs now, for [`interrupt`].
@@ -281,7 +282,9 @@ pub(crate) fn become_parent_of(
     args: &[&str],
     stdin: &[u8],
 ) -> std::io::Result<ExitStatus> {
-    let mut child = plain(program, args).stdin(Stdio::piped()).spawn()?;
+    // Everybody in the sandbox reads the command line of its process 1.
+    let mut command = plain(program, args);
+    let mut child = command.arg0("imagebuild").stdin(Stdio::piped()).spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(stdin)?;
     }
@@ -324,12 +327,15 @@ fn plain(program: &Path, args: &[&str]) -> std::process::Command {
 }
 
 /// Runs a program with exactly this environment and gives its exit code and both
-/// outputs as one text, in the order of arrival. It reads nothing. When it has ended,
-/// `end_the_rest` must end whatever it left behind: that may hold the output open.
+/// outputs as one text, in the order of arrival. It reads nothing. It is started by a thread
+/// of its own after `confine`, which takes rights away from that thread and so from it. When
+/// it has ended, `end_the_rest` must end whatever it left behind: that may hold the output
+/// open.
 pub(crate) fn run_merged(
     program: &str,
     args: &[String],
     env: &[(String, String)],
+    confine: impl FnOnce() -> std::io::Result<()> + Send,
     end_the_rest: impl FnOnce() -> std::io::Result<()>,
 ) -> std::io::Result<(i32, String)> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -337,7 +343,8 @@ pub(crate) fn run_merged(
     let mut command = plain(Path::new(program), &args);
     command.env_clear().envs(env.iter().map(|(name, value)| (name, value))).current_dir("/");
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn()?;
+    let start = || confine().and_then(|()| command.spawn());
+    let mut child = std::thread::scope(|scope| join_thread(scope.spawn(start)))?;
     // It has the other ends of the pipe.
     drop(command);
     let reader = std::thread::spawn(move || {
@@ -348,6 +355,12 @@ pub(crate) fn run_merged(
     end_the_rest()?;
     let text = reader.join().unwrap_or_else(|_| Err(std::io::Error::other("its reader died")))?;
     Ok((exit_code(status), String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn join_thread<T>(
+    thread: std::thread::ScopedJoinHandle<'_, std::io::Result<T>>,
+) -> std::io::Result<T> {
+    thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the thread that starts it died")))
 }
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {

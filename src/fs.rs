@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A SHA-256 digest; shown and written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +116,23 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::io("read", path, &e))
 }
 
+/// The file `path` of an unpacked tree. Packages make what they like in one, links too, and
+/// who reads one outside of the sandbox must not follow it to a file of the machine.
+///
+/// # Errors
+/// When it leads out of the tree.
+pub fn in_tree(tree: &Path, path: &str) -> Result<PathBuf> {
+    let path = tree.join(path.trim_start_matches('/'));
+    let (Ok(real), Ok(tree)) = (path.canonicalize(), tree.canonicalize()) else {
+        // Whoever reads it says what is wrong.
+        return Ok(path);
+    };
+    if real.starts_with(&tree) {
+        return Ok(real);
+    }
+    Err(Error::build(format!("{} is a link that leads out of the tree", path.display())))
+}
+
 /// Makes a folder and its parents.
 ///
 /// # Errors
@@ -124,7 +141,7 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::io("make the folder", path, &e))
 }
 
-/// Writes `bytes` aside and renames them into place, synced: a reader, or a
+/// Writes `bytes` to a temporary file and renames them into place, synced: a reader, or a
 /// crash, sees the old file or the new one, never half of it.
 ///
 /// # Errors
@@ -146,7 +163,7 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// When a step fails; nothing is left behind then.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
-    match aside(path, bytes, 0o644)?.persist_noclobber(path) {
+    match temporary(path, bytes, 0o644)?.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(Error::io("write", path, &e.error)),
@@ -161,26 +178,57 @@ fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         path.to_owned()
     };
     let path = real.as_path();
-    let written = aside(path, bytes, mode)?;
+    let written = temporary(path, bytes, mode)?;
     written.persist(path).map_err(|e| Error::io("write", path, &e.error))?;
     Ok(())
 }
 
 /// A synced file beside `path` that is not there under its name yet.
-fn aside(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile> {
+fn temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: std::io::Error| Error::io("write", path, &e);
-    let mut aside =
-        tempfile::Builder::new().prefix(".aside-").tempfile_in(folder).map_err(failed)?;
-    aside.write_all(bytes).and_then(|()| aside.as_file().sync_all()).map_err(failed)?;
+    let mut temporary =
+        tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder).map_err(failed)?;
+    temporary.write_all(bytes).and_then(|()| temporary.as_file().sync_all()).map_err(failed)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-    aside.as_file().set_permissions(mode).map_err(failed)?;
-    Ok(aside)
+    temporary.as_file().set_permissions(mode).map_err(failed)?;
+    Ok(temporary)
+}
+
+/// Removes files of `folder` whose names start with one of `prefixes` and that are older than
+/// `age`: what a killed process left. What cannot be removed does no harm.
+pub(crate) fn remove_abandoned(folder: &Path, prefixes: &[&str], age: std::time::Duration) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let changed = entry.metadata().and_then(|data| data.modified()).ok();
+        let own_age = changed.and_then(|time| time.elapsed().ok());
+        let is_ours = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if is_ours && own_age.is_some_and(|own| own > age) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_link_leads_out_of_a_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        std::fs::create_dir_all(tree.join("etc")).unwrap();
+        std::fs::write(tree.join("etc/own"), "").unwrap();
+        std::fs::write(folder.path().join("secret"), "").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, tree.join(name)).unwrap();
+        link("../../secret", "etc/relative");
+        link(folder.path().join("secret").to_str().unwrap(), "etc/absolute");
+        link("own", "etc/inside");
+        link("..", "up");
+        let leads = |path: &str| in_tree(&tree, path).is_ok();
+        assert!(leads("etc/own") && leads("/etc/inside") && leads("etc/missing"));
+        assert!(!leads("etc/relative") && !leads("etc/absolute") && !leads("up/secret"));
+    }
 
     #[test]
     fn a_link_stays_one_and_its_file_is_written() {

@@ -1,13 +1,15 @@
 //! imagebuild: compiles one server of a small web architecture into a bootable,
 //! immutable, reproducible Debian image.
 //!
-//! Data flows one way: spec -> lock -> plan -> rootfs -> image -> vm | flash.
+//! Data flows one way: spec -> lock -> plan -> rootfs -> image -> build -> project ->
+//! qemu -> netsim -> client -> runner | flash.
 //! A module uses only earlier ones and the shared modules error, exec, fs, names, threads,
-//! progress; `tests/imports.rs` holds it to that.
+//! progress; `tests/basic/imports.rs` holds it to that.
 
 mod base64;
 pub mod build;
 pub mod cli;
+pub mod client;
 pub mod diff;
 pub mod error;
 pub mod exec;
@@ -20,9 +22,13 @@ pub mod graph;
 pub mod image;
 pub mod lock;
 pub mod names;
+pub mod netsim;
 pub mod plan;
 pub mod progress;
+pub mod project;
+pub mod qemu;
 pub mod rootfs;
+pub mod runner;
 pub mod sandbox;
 pub mod scenario;
 pub mod seed;
@@ -30,4 +36,3 @@ pub mod spec;
 pub mod store;
 pub mod threads;
 pub mod verify;
-pub mod vm;

@@ -2,6 +2,7 @@
 
 use imagebuild::cli::Cli;
 use imagebuild::error::Error;
+use imagebuild::progress::{self, Event};
 use imagebuild::{exec, sandbox};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsString;
@@ -24,8 +25,9 @@ fn finish(result: Result<(), Error>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(error.kind().exit_code())
+            let exit_code = error.kind().exit_code();
+            progress::event(Event::Error { exit_code, text: &error.to_string() });
+            ExitCode::from(exit_code)
         }
     }
 }

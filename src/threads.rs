@@ -32,7 +32,7 @@ pub fn for_each_of<T: Sync>(
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(some)).collect();
-        let died = |_| Err(Error::build("a thread died"));
+        let died = |_| Err(Error::bug("a thread died"));
         // All of them, before one's failure is told.
         let done: Vec<Result<()>> =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(died)).collect();

@@ -45,7 +45,7 @@ pub(super) fn read(pool: &Path, packages: &[PackageRef]) -> Result<Vec<Deb>> {
         let mut all = Vec::new();
         for worker in workers {
             let some: Result<Vec<Deb>> =
-                worker.join().map_err(|_| Error::build("a reader of packages died"))?;
+                worker.join().map_err(|_| Error::bug("a reader of packages died"))?;
             all.extend(some?);
         }
         Ok(all)
@@ -101,7 +101,7 @@ pub(super) fn self_contained(mut debs: Vec<Deb>) -> Vec<Deb> {
 
 /// The packages that dpkg's database in `tree` does not have.
 pub(super) fn missing_in(tree: &Path, packages: &[PackageRef]) -> Result<Vec<PackageRef>> {
-    let status = fs::read_to_string(&tree.join("var/lib/dpkg/status"))?;
+    let status = fs::read_to_string(&fs::in_tree(tree, "var/lib/dpkg/status")?)?;
     let there: BTreeSet<&str> =
         status.lines().filter_map(|line| line.strip_prefix("Package: ")).collect();
     Ok(packages.iter().filter(|p| !there.contains(p.name.as_str())).cloned().collect())

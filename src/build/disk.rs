@@ -19,10 +19,10 @@ pub(super) const STATE: &str = "state.ext4";
 pub(super) const ESP: &str = "esp.fat";
 /// Notes the digest of a file system, without the zeros at its end, beside it: an ext4 is
 /// nearly all zeros, and hashing them takes longer than all else that an edit needs.
-pub(super) fn note_content(aside: &Path, name: &str) -> Result<()> {
-    let digest = ContentDigest::of_file(&aside.join(name))?;
+pub(super) fn note_content(temporary: &Path, name: &str) -> Result<()> {
+    let digest = ContentDigest::of_file(&temporary.join(name))?;
     let json = serde_json::to_vec(&digest).map_err(|e| Error::build(e.to_string()))?;
-    fs::write_atomically(&aside.join(note(name)), &json)
+    fs::write_atomically(&temporary.join(note(name)), &json)
 }
 
 /// Where a file system's digest is noted.
@@ -63,7 +63,7 @@ pub(super) fn assemble(
 pub(super) fn manifest(
     image: &ImageStep,
     inputs: &BTreeMap<Key, Object>,
-    aside: &Path,
+    temporary: &Path,
 ) -> Result<()> {
     let (boot, contents) = assemble(image, inputs)?;
     let map = PartitionMap::new(&image.layout, &boot, &contents)?;
@@ -83,9 +83,9 @@ pub(super) fn manifest(
         kernel: image.kernel_release.clone(),
         packages: image.packages.iter().map(named).collect(),
     };
-    fs::write_atomically(&aside.join("manifest.json"), manifest.to_json()?.as_bytes())?;
+    fs::write_atomically(&temporary.join("manifest.json"), manifest.to_json()?.as_bytes())?;
     let bill = bill(image, inputs, &manifest)?;
-    fs::write_atomically(&aside.join("sbom.json"), bill.as_bytes())
+    fs::write_atomically(&temporary.join("sbom.json"), bill.as_bytes())
 }
 
 fn named(package: &PackageRef) -> Package {

@@ -11,15 +11,15 @@ use std::path::Path;
 
 /// Writes `inventory.json`: facts by package, from dpkg's status and the machine-readable
 /// copyright files (DEP 5) of the packages tree.
-pub(super) fn write(tree: &Path, packages: &[PackageRef], aside: &Path) -> Result<()> {
-    let mut all = suppliers(&tree.join("var/lib/dpkg/status"))?;
+pub(super) fn write(tree: &Path, packages: &[PackageRef], temporary: &Path) -> Result<()> {
+    let mut all = suppliers(&fs::in_tree(tree, "var/lib/dpkg/status")?)?;
     all.retain(|name, _| packages.iter().any(|package| package.name == *name));
     for package in packages {
         let facts = all.entry(package.name.clone()).or_default();
         facts.licences = licences(tree, &package.name);
     }
     let json = serde_json::to_vec(&all).map_err(|e| Error::build(e.to_string()))?;
-    fs::write_atomically(&aside.join("inventory.json"), &json)
+    fs::write_atomically(&temporary.join("inventory.json"), &json)
 }
 
 fn suppliers(status: &Path) -> Result<BTreeMap<String, Facts>> {
@@ -40,13 +40,9 @@ fn suppliers(status: &Path) -> Result<BTreeMap<String, Facts>> {
 /// The licences' short names in a package's copyright file, sorted; none where that is
 /// prose, as many still are.
 fn licences(tree: &Path, package: &str) -> Vec<String> {
-    let path = tree.join("usr/share/doc").join(package).join("copyright");
-    // The folder may be a link to another package's; never out of the tree.
-    let inside = path
-        .canonicalize()
-        .ok()
-        .filter(|path| tree.canonicalize().is_ok_and(|tree| path.starts_with(tree)));
-    let text = inside.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    // The folder may be a link to another package's.
+    let inside = fs::in_tree(tree, &format!("usr/share/doc/{package}/copyright"));
+    let text = inside.ok().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
     short_names(&String::from_utf8_lossy(&text))
 }
 

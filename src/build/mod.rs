@@ -3,7 +3,7 @@
 //! The executor knows nothing of its own: every step says what it reads, the store
 //! says what is there, and `perform` is one exhaustive match.
 
-mod blame;
+mod attribution;
 mod config;
 mod debs;
 mod disk;
@@ -23,25 +23,39 @@ use crate::image::tools::{EspFile, Tools};
 use crate::image::verity::{self, Verity};
 use crate::lock::unpack::{Owners, unpack_into};
 use crate::plan::guid::Guid;
-use crate::plan::server::{Plan, Planned};
+use crate::plan::server::{Plan, Planned, ToolsPlan};
 use crate::plan::step::{PackageRef, Step};
-use crate::progress;
+use crate::progress::{self, Event};
 use crate::rootfs::Tree;
-use crate::store::{Key, Object, Store};
+use crate::store::{Key, Object, Origin, Store};
 use crate::threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A plan being carried out.
+/// The plan of an image being carried out.
 #[derive(Debug)]
 pub struct Build<'a> {
+    executor: Executor<'a>,
+    plan: &'a Plan,
+}
+
+/// Carries steps out.
+#[derive(Debug)]
+struct Executor<'a> {
     store: &'a Store,
     steps: BTreeMap<Key, &'a Step>,
-    plan: &'a Plan,
     times: Mutex<Vec<(&'static str, Duration)>>,
+}
+
+/// The unpacked closure of a set of tools, made if it is missing.
+///
+/// # Errors
+/// Those of the step.
+pub fn tools(store: &Store, plan: &ToolsPlan) -> Result<PathBuf> {
+    Executor::new(store, [&plan.0]).tools(plan.0.key)
 }
 
 /// What a layer's dm-verity device is set up with.
@@ -72,8 +86,7 @@ impl RootHash {
 impl<'a> Build<'a> {
     /// A build of `plan` with `store`; the packages must be in the pool.
     pub fn new(store: &'a Store, plan: &'a Plan) -> Build<'a> {
-        let steps = plan.steps.iter().map(|planned| (planned.key, &planned.step)).collect();
-        Build { store, steps, plan, times: Mutex::default() }
+        Build { executor: Executor::new(store, &plan.steps), plan }
     }
 
     /// The result of the step under `key`, made if it is missing.
@@ -81,57 +94,20 @@ impl<'a> Build<'a> {
     /// # Errors
     /// Those of the step, named.
     pub fn provide(&self, key: Key) -> Result<Object> {
-        if let Some(object) = self.store.find(key)? {
-            return Ok(object);
-        }
-        let step = self.step(key)?;
-        let mut inputs = BTreeMap::new();
-        for input in step.inputs() {
-            inputs.insert(input, self.provide_whole(input)?);
-        }
-        if crate::exec::interrupted() {
-            return Err(crate::exec::interruption());
-        }
-        let make = |aside: &Path| {
-            // Here and not before: another build may be making the very same.
-            progress::step("Making", format!("{}: {}", step.name(), step.summary()));
-            let start = Instant::now();
-            self.perform(step, &inputs, aside)?;
-            self.times().push((step.name(), start.elapsed()));
-            Ok(())
-        };
-        let (object, _) = self.store.provide(key, make).map_err(|e| {
-            if e.kind() == crate::error::Kind::Build { e.context(step.name()) } else { e }
-        })?;
-        Ok(object)
-    }
-
-    /// The same, for who reads it: the files of its tree are looked through first. A build
-    /// that makes nothing reads no tree, and does not pay for it.
-    fn provide_whole(&self, key: Key) -> Result<Object> {
-        match self.store.find_whole(key)? {
-            Some(object) => Ok(object),
-            None => self.provide(key),
-        }
+        self.executor.provide(key)
     }
 
     /// The unpacked tools closure of the plan, made if it is missing.
     ///
     /// # Errors
     /// Those of the step.
-    pub fn tools(&self) -> Result<std::path::PathBuf> {
-        let planned = self.plan.steps.iter().find(|p| matches!(p.step, Step::Tools { .. }));
-        let planned = planned.ok_or_else(|| Error::build("the plan has no tools"))?;
-        Ok(self.provide_whole(planned.key)?.path("tree"))
+    pub fn tools(&self) -> Result<PathBuf> {
+        self.executor.tools(self.plan.tools)
     }
 
     /// The steps that were made, and how long each took without those it needed.
     pub fn times(&self) -> MutexGuard<'_, Vec<(&'static str, Duration)>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn step(&self, key: Key) -> Result<&'a Step> {
-        self.steps.get(&key).copied().ok_or_else(|| Error::build("a step is not in its plan"))
+        self.executor.times()
     }
 
     /// What is carried out.
@@ -144,66 +120,133 @@ impl<'a> Build<'a> {
     /// # Errors
     /// When a damaged result cannot be taken away.
     pub fn is_made(&self) -> Result<bool> {
-        Ok(self.store.find(self.last()?.key)?.is_some())
+        Ok(self.executor.store.find(self.last()?.key)?.is_some())
     }
 
     /// The last step of the plan.
-    ///
-    /// # Errors
-    /// When the plan is empty.
     fn last(&self) -> Result<&'a Planned> {
-        self.plan.steps.last().ok_or_else(|| Error::build("the plan is empty"))
+        self.plan.steps.last().ok_or_else(|| Error::bug("the plan is empty"))
+    }
+}
+
+impl<'a> Executor<'a> {
+    fn new(store: &'a Store, steps: impl IntoIterator<Item = &'a Planned>) -> Executor<'a> {
+        let steps = steps.into_iter().map(|planned| (planned.key, &planned.step)).collect();
+        Executor { store, steps, times: Mutex::default() }
     }
 
-    fn perform(&self, step: &Step, inputs: &BTreeMap<Key, Object>, aside: &Path) -> Result<()> {
+    /// The result of the step under `key`, made if it is missing.
+    fn provide(&self, key: Key) -> Result<Object> {
+        if let Some(object) = self.store.find(key)? {
+            return Ok(object);
+        }
+        let step = self.step(key)?;
+        let mut inputs = BTreeMap::new();
+        for input in step.inputs() {
+            inputs.insert(input, self.provide_whole(input)?);
+        }
+        if crate::exec::interrupted() {
+            return Err(crate::exec::interruption());
+        }
+        let (name, digits, mut took) = (step.name(), key.to_string(), Duration::ZERO);
+        let make = |temporary: &Path| {
+            // Here and not before: another build may be making the very same.
+            let summary = &step.summary();
+            progress::event(Event::StepStarted { step: name, key: &digits, summary });
+            let start = Instant::now();
+            self.perform(step, &inputs, temporary)?;
+            took = start.elapsed();
+            Ok(())
+        };
+        let (object, origin) = self
+            .store
+            .provide(key, make)
+            .map_err(|e| if e.kind() == crate::error::Kind::Build { e.context(name) } else { e })?;
+        match origin {
+            Origin::Made => {
+                let seconds = took.as_secs_f64();
+                progress::event(Event::StepDone { step: name, key: &digits, seconds });
+                self.times().push((name, took));
+            }
+            // Another build was faster.
+            Origin::Found => progress::event(Event::StepCached { step: name, key: &digits }),
+        }
+        Ok(object)
+    }
+
+    /// The same, for who reads it: the files of its tree are looked through first. A build
+    /// that makes nothing reads no tree, and does not pay for it.
+    fn provide_whole(&self, key: Key) -> Result<Object> {
+        match self.store.find_whole(key)? {
+            Some(object) => Ok(object),
+            None => self.provide(key),
+        }
+    }
+
+    fn tools(&self, key: Key) -> Result<PathBuf> {
+        Ok(self.provide_whole(key)?.path("tree"))
+    }
+
+    fn times(&self) -> MutexGuard<'_, Vec<(&'static str, Duration)>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, key: Key) -> Result<&'a Step> {
+        self.steps.get(&key).copied().ok_or_else(|| Error::bug("a step is not in its plan"))
+    }
+
+    fn perform(&self, step: &Step, inputs: &BTreeMap<Key, Object>, temporary: &Path) -> Result<()> {
         let object = |key: &Key| &inputs[key];
         let tree = |key: &Key| object(key).path("tree");
         match step {
-            Step::Tools { packages } => self.unpack_tools(packages, aside),
+            Step::Tools { packages } => self.unpack_tools(packages, temporary),
             Step::Kernel { tools, package, release, init, epoch } => {
                 let tools = Tools { tree: &tree(tools), epoch: *epoch };
-                self.kernel(tools, package, release, init, aside)
+                self.kernel(tools, package, release, init, temporary)
             }
             Step::Bootloader { tools, epoch } => {
-                Tools { tree: &tree(tools), epoch: *epoch }.bootloader(aside)
+                Tools { tree: &tree(tools), epoch: *epoch }.bootloader(temporary)
             }
             Step::Base { tools, packages, ids, epoch } => {
                 let debs = debs::self_contained(debs::read(&self.store.pool(), packages)?);
                 let tools = tree(tools);
                 let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
-                work.make_base(aside).map_err(blame::name_package)
+                work.make_base(temporary).map_err(attribution::name_package)
             }
-            Step::Packages { tools, base, packages, ids, epoch } => {
+            Step::Packages { tools, base, packages, own, ids, epoch } => {
                 let (tools, base) = (tree(tools), tree(base));
                 let missing = debs::missing_in(&base, packages)?;
                 let debs = debs::read(&self.store.pool(), &missing)?;
                 let work = Tree { tools: &tools, debs: &debs, ids, epoch: *epoch };
-                work.make(&base, aside).map_err(blame::name_package)?;
-                secrets::scan_tree(&aside.join("tree"))
+                work.make(&base, temporary).map_err(attribution::name_package)?;
+                secrets::scan_tree(&temporary.join("tree"))?;
+                secrets::scan_rights(&temporary.join("tree"), own)
             }
             Step::PackagesLayer { tools, tree: packages, epoch } => {
                 Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tree(
                     &tree(packages),
                     "packages",
-                    aside,
+                    temporary,
                 )?;
-                seal_layer("packages", aside)
+                seal_layer("packages", temporary)
             }
             Step::ConfigLayer { tools, tree: packages, files, epoch } => {
                 secrets::scan_files(files)?;
-                let tar = aside.join("layer.tar");
+                let tar = temporary.join("layer.tar");
                 let folders = object(packages).json("folders.json")?;
                 config::write_tar(files, &folders, *epoch, &tar)?;
-                Tools { tree: &tree(tools), epoch: *epoch }.erofs_of_tar(&tar, "config", aside)?;
-                seal_layer("config", aside)
+                Tools { tree: &tree(tools), epoch: *epoch }
+                    .erofs_of_tar(&tar, "config", temporary)?;
+                seal_layer("config", temporary)
             }
             Step::Validate { tree, validator, files, links, credentials, epoch } => {
-                let judge = validate::Judge { packages: object(tree), files, links, credentials };
-                judge.ask(validator, *epoch, aside)
+                let packages = object(tree);
+                let validation = validate::Validation { packages, files, links, credentials };
+                validation.ask(validator, *epoch, temporary)
             }
             Step::State { tools, image, size, epoch } => {
-                Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, aside)?;
-                disk::note_content(aside, disk::STATE)
+                Tools { tree: &tree(tools), epoch: *epoch }.state(image, *size, temporary)?;
+                disk::note_content(temporary, disk::STATE)
             }
             Step::Esp {
                 tools,
@@ -227,17 +270,17 @@ impl<'a> Build<'a> {
                 let tools = Tools { tree: &tree(tools), epoch: *epoch };
                 let (bootloader, kernel) = (object(bootloader), object(kernel));
                 let work = Esp { image, size: *size, grub_cfg, slot: &slot, bootloader, kernel };
-                work.make(tools, aside)
+                work.make(tools, temporary)
             }
             Step::Inventory { tree: packages, packages: all } => {
-                inventory::write(&tree(packages), all, aside)
+                inventory::write(&tree(packages), all, temporary)
             }
-            Step::Image(image) => disk::manifest(image, inputs, aside),
+            Step::Image(image) => disk::manifest(image, inputs, temporary),
         }
     }
 
-    fn unpack_tools(&self, packages: &[PackageRef], aside: &Path) -> Result<()> {
-        let tree = aside.join("tree");
+    fn unpack_tools(&self, packages: &[PackageRef], temporary: &Path) -> Result<()> {
+        let tree = temporary.join("tree");
         fs::create_dir_all(&tree)?;
         // base-files first: it has the links /bin -> usr/bin that others go through.
         let (first, others): (Vec<&PackageRef>, Vec<&PackageRef>) =
@@ -268,31 +311,31 @@ impl<'a> Build<'a> {
         package: &PackageRef,
         release: &str,
         init: &str,
-        aside: &Path,
+        temporary: &Path,
     ) -> Result<()> {
         // Within the step's own folder: a build that is killed leaves nothing elsewhere.
-        let work = aside.join("package");
+        let work = temporary.join("package");
         fs::create_dir_all(&work)?;
         self.unpack(package, &work)?;
-        initramfs::make(tools, &work, release, init, aside)?;
+        initramfs::make(tools, &work, release, init, temporary)?;
         crate::sandbox::remove_tree(&work)
     }
 }
 
 /// A folder for small files that are read once, within the step's own: gone before the
 /// result is kept, and with it when the build is killed.
-fn workplace(aside: &Path) -> Result<tempfile::TempDir> {
-    tempfile::tempdir_in(aside).map_err(|e| Error::io("make a folder in", aside, &e))
+fn workplace(temporary: &Path) -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in(temporary).map_err(|e| Error::io("make a folder in", temporary, &e))
 }
 
 /// Appends the hash tree to `layer.erofs` and notes the root hash beside it.
-fn seal_layer(label: &str, aside: &Path) -> Result<()> {
+fn seal_layer(label: &str, temporary: &Path) -> Result<()> {
     let uuid = Guid::of_name(&format!("{label}/verity"));
     let params = verity::Params { salt: Vec::new(), uuid };
-    let verity = verity::append(&aside.join("layer.erofs"), &params)?;
+    let verity = verity::append(&temporary.join("layer.erofs"), &params)?;
     let json =
         serde_json::to_vec(&RootHash::of(&verity)).map_err(|e| Error::build(e.to_string()))?;
-    fs::write_atomically(&aside.join("verity.json"), &json)
+    fs::write_atomically(&temporary.join("verity.json"), &json)
 }
 
 /// What the EFI system partition is made of.
@@ -306,8 +349,8 @@ struct Esp<'a> {
 }
 
 impl Esp<'_> {
-    fn make(&self, tools: Tools<'_>, aside: &Path) -> Result<()> {
-        let work = workplace(aside)?;
+    fn make(&self, tools: Tools<'_>, temporary: &Path) -> Result<()> {
+        let work = workplace(temporary)?;
         let written = |name: &str, bytes: &[u8]| {
             let path = work.path().join(name);
             std::fs::write(&path, bytes).map_err(|e| Error::io("write", &path, &e)).map(|()| path)
@@ -329,7 +372,7 @@ impl Esp<'_> {
             ("a/initrd", &initrd),
         ]
         .map(|(path, source)| EspFile { path, source });
-        tools.esp(self.image, self.size, &files, aside)?;
-        disk::note_content(aside, disk::ESP)
+        tools.esp(self.image, self.size, &files, temporary)?;
+        disk::note_content(temporary, disk::ESP)
     }
 }

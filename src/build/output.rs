@@ -1,4 +1,4 @@
-//! The files beside each other in the folder for images: the disk in the form asked
+//! The files next to each other in the folder for images: the disk in the form asked
 //! for, its manifest, its bill of materials. Each appears whole or not at all, and
 //! what is there already is not written again.
 
@@ -80,14 +80,14 @@ impl Build<'_> {
     pub fn write(&self, format: Format, out: &Path) -> Result<(PathBuf, bool)> {
         let planned = self.last()?;
         let Step::Image(image) = &planned.step else {
-            return Err(Error::build("the last step of a plan is not an image"));
+            return Err(Error::bug("the last step of a plan is not an image"));
         };
         let file = self.check_output(format, out)?;
         let object = self.provide(planned.key)?;
         let manifest: crate::image::manifest::Manifest = object.json("manifest.json")?;
-        let beside = self.beside(&object, out)?;
+        let small = self.small_files(&object, out)?;
         let same =
-            beside.iter().all(|(path, text)| std::fs::read(path).is_ok_and(|there| there == *text));
+            small.iter().all(|(path, text)| std::fs::read(path).is_ok_and(|there| there == *text));
         if same && self.is_current(&file, manifest.identity) {
             return Ok((file, false));
         }
@@ -96,7 +96,7 @@ impl Build<'_> {
         let disk = Disk::assemble(&image.layout, &boot, &contents)?;
         progress::step("Writing", file.display().to_string());
         let written = format.write(&disk, manifest.identity, &file)?;
-        for (path, text) in beside {
+        for (path, text) in small {
             fs::write_atomically(&path, &text)?;
         }
         self.remember(&file, &stamp(&written, manifest.identity))?;
@@ -114,9 +114,9 @@ impl Build<'_> {
         Ok(file)
     }
 
-    /// The small files beside an image: its manifest, and its bill of materials under
+    /// The small files next to an image: its manifest, and its bill of materials under
     /// the ending that CycloneDX names.
-    fn beside(&self, object: &Object, out: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
+    fn small_files(&self, object: &Object, out: &Path) -> Result<[(PathBuf, Vec<u8>); 2]> {
         let at = |ending: &str| out.join(format!("{}.{ending}", self.plan.image));
         let text = |name: &str| fs::read(&object.path(name));
         Ok([(at("json"), text("manifest.json")?), (at("cdx.json"), text("sbom.json")?)])
@@ -130,7 +130,7 @@ impl Build<'_> {
     fn stamp_path(&self, file: &Path) -> PathBuf {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let name = Sha256Digest::of(absolute.as_os_str().as_encoded_bytes());
-        self.store.root().join("outputs").join(format!("{name}.json"))
+        self.executor.store.root().join("outputs").join(format!("{name}.json"))
     }
 
     fn is_current(&self, file: &Path, identity: Sha256Digest) -> bool {
@@ -142,7 +142,7 @@ impl Build<'_> {
 
     fn remember(&self, file: &Path, stamp: &Stamp) -> Result<()> {
         let path = self.stamp_path(file);
-        fs::create_dir_all(&self.store.root().join("outputs"))?;
+        fs::create_dir_all(&self.executor.store.root().join("outputs"))?;
         let json = serde_json::to_vec(stamp).map_err(|e| Error::build(e.to_string()))?;
         fs::write_atomically(&path, &json)
     }

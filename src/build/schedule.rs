@@ -5,6 +5,7 @@
 use super::Build;
 use crate::error::{Error, Result};
 use crate::exec;
+use crate::progress::{self, Event};
 use crate::store::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,13 +49,21 @@ impl<'a> Work<'a> {
     /// there is looked at: it may be gone from the store for good reason.
     fn of(builds: &'a [Build<'a>]) -> Result<Work<'a>> {
         let mut wanted: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
+        let mut cached: BTreeSet<Key> = BTreeSet::new();
         for build in builds {
             let mut stack = vec![build.last()?.key];
             while let Some(key) = stack.pop() {
-                if wanted.contains_key(&key) || build.store.find(key)?.is_some() {
+                if wanted.contains_key(&key) || cached.contains(&key) {
                     continue;
                 }
-                let inputs = build.step(key)?.inputs();
+                let step = build.executor.step(key)?;
+                if build.executor.store.find(key)?.is_some() {
+                    let digits = key.to_string();
+                    progress::event(Event::StepCached { step: step.name(), key: &digits });
+                    cached.insert(key);
+                    continue;
+                }
+                let inputs = step.inputs();
                 stack.extend(&inputs);
                 wanted.insert(key, inputs);
             }
@@ -129,7 +138,7 @@ struct Release<'a>(&'a Desk);
 impl Drop for Release<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let told = Error::build("a step panicked");
+            let told = Error::bug("a step panicked");
             lock(&self.0.state).failure.get_or_insert(told);
             self.0.changed.notify_all();
         }

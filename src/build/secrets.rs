@@ -1,5 +1,6 @@
 //! An image holds no secrets: it is uploaded to strangers' storage. Looks for
-//! private keys, password hashes, host keys and machine ids before a layer is made.
+//! private keys, password hashes, host keys and machine ids before a layer is made, and for
+//! setuid programs that Debian did not look at.
 
 use crate::error::{Error, Result};
 use crate::plan::render::{ConfigFile, Content};
@@ -18,6 +19,23 @@ pub(super) fn scan_tree(tree: &Path) -> Result<()> {
     }
     let found: Vec<String> = sandbox.execute()?.into_iter().map(|outcome| outcome.output).collect();
     refuse(found.concat().trim())
+}
+
+/// Looks for programs with the rights of others that came with these packages, which are not
+/// Debian's: who gets into the server by one service must not get further by them.
+pub(super) fn scan_rights(tree: &Path, packages: &[String]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let op = Op::FindPrivileged { tree: tree.to_owned(), packages: packages.to_owned() };
+    let found = Sandbox::new(Root::Host, 0).op(op).execute()?;
+    let found: String = found.into_iter().map(|outcome| outcome.output).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::input("a package that is not Debian's has setuid or setgid programs")
+        .detail(found.trim())
+        .hint("take the bits off in the package; a service that needs a right gets it from its unit: `AmbientCapabilities=`"))
 }
 
 /// Looks through the configuration.

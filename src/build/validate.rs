@@ -1,11 +1,11 @@
 //! Has the configuration judged by the programs that will read it, inside the
-//! finished root, with the server's own links and addresses and throw-away secrets.
+//! finished root, with the server's own links and addresses and dummy secrets.
 
 use super::{config, workplace};
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::plan::render::{ConfigFile, Content};
-use crate::plan::step::{Link, ThrowAway};
+use crate::plan::step::{DummyCredential, Link};
 use crate::sandbox::{Op, Outcome, Root, Sandbox};
 use crate::spec::{Kind, Validator};
 use crate::store::Object;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 /// Where and with what a validator runs.
-pub(super) struct Judge<'a> {
+pub(super) struct Validation<'a> {
     /// The packages tree, and the modes of its folders.
     pub(super) packages: &'a Object,
     /// The configuration that it reads.
@@ -21,19 +21,20 @@ pub(super) struct Judge<'a> {
     /// The server's links.
     pub(super) links: &'a [Link],
     /// Files to make in place of credentials.
-    pub(super) credentials: &'a [ThrowAway],
+    pub(super) credentials: &'a [DummyCredential],
 }
 
-impl Judge<'_> {
-    /// Runs the validator in a scratch copy of the root; `aside` is the step's folder.
-    pub(super) fn ask(&self, validator: &Validator, epoch: u64, aside: &Path) -> Result<()> {
-        let work = workplace(aside)?;
+impl Validation<'_> {
+    /// Runs the validator in a scratch copy of the root; `temporary` is the step's folder.
+    pub(super) fn ask(&self, validator: &Validator, epoch: u64, temporary: &Path) -> Result<()> {
+        let work = workplace(temporary)?;
         let tar = work.path().join("config.tar");
         config::write_tar(self.files, &self.packages.json("folders.json")?, epoch, &tar)?;
         let mut sandbox = Sandbox::new(Root::Scratch(self.packages.path("tree")), 0)
+            .network_rights()
             .bind(&tar, "/run/imagebuild-config.tar")
             .op(Op::UnpackTar { tar: "/run/imagebuild-config.tar".into(), into: "/".into() })
-            .run(["sh", "-e", "-c", &self.surroundings()]);
+            .run(["sh", "-e", "-c", &self.script()]);
         let first = sandbox.commands();
         for command in validator.prepare.iter().chain([&validator.argv]) {
             sandbox = sandbox.program(command, &[], false);
@@ -79,7 +80,7 @@ impl Judge<'_> {
     }
 
     /// A shell script that makes links, addresses and credentials.
-    fn surroundings(&self) -> String {
+    fn script(&self) -> String {
         let mut script = "ip link set lo up\n".to_owned();
         for link in self.links {
             let name = &link.interface;
@@ -119,13 +120,13 @@ fn make(kind: Kind, path: &str) -> String {
     match kind {
         Kind::SshHostKey => format!("ssh-keygen -q -t ed25519 -N '' -C '' -f {path}\n"),
         Kind::TlsSelfSigned => format!(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=throw-away -days 1 -keyout {path} -out {path}.crt 2>&1 && cat {path}.crt >>{path}\n"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=dummy -days 1 -keyout {path} -out {path}.crt 2>&1 && cat {path}.crt >>{path}\n"
         ),
         Kind::MuninHtpasswd => format!("echo 'munin:$5$throw$away' >{path}\n"),
         Kind::PasswordHash => format!("echo '$5$throw$away' >{path}\n"),
         Kind::MacAddress => format!("echo 02:00:00:00:00:01 >{path}\n"),
         Kind::Number => format!("echo 1 >{path}\n"),
-        Kind::Password | Kind::Text => format!("printf throw-away >{path}\n"),
+        Kind::Password | Kind::Text => format!("printf dummy >{path}\n"),
     }
 }
 

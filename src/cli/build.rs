@@ -1,12 +1,12 @@
-//! `imagebuild arch4 --role web1`: builds images.
+//! `imagebuild build arch4 --server web1`, or `imagebuild arch4 --role web1`: builds images.
 
 use super::Common;
-use super::project::{Project, servers};
 use crate::build::{self, Build, Format};
 use crate::error::{Error, Result};
 use crate::explain::record;
 use crate::names;
 use crate::progress;
+use crate::project::{Project, servers};
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -16,11 +16,10 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The architecture to build, such as arch4, or `all`
-    #[arg(required = true)]
-    architecture: Option<String>,
+    architecture: String,
     /// Only this server of it, such as web1
-    #[arg(long, value_name = "SERVER")]
-    role: Option<String>,
+    #[arg(long, alias = "role", value_name = "SERVER")]
+    server: Option<String>,
     /// Folder for the images
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
@@ -40,11 +39,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open_as_it_is(common)?;
-    let name = arguments.architecture.as_deref().unwrap_or_default();
-    let role = arguments.role.as_deref();
+    let mut project = Project::open(&common.options())?;
+    let name = &arguments.architecture;
+    let server = arguments.server.as_deref();
     let spec: Spec = project.spec.clone();
-    let chosen = servers(&spec, name, role).map_err(|error| or_verb(error, &spec, name))?;
+    let chosen = servers(&spec, name, server).map_err(|error| or_verb(error, &spec, name))?;
     project.complete_lock()?;
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
@@ -123,6 +122,6 @@ fn or_verb(error: Error, spec: &Spec, name: &str) -> Error {
     let Some(first) = near.first().filter(|first| verbs.iter().any(|verb| verb == *first)) else {
         return error;
     };
-    Error::input(format!("there is no verb and no architecture `{name}`"))
-        .hint(format!("did you mean `{first}`? `imagebuild --help` lists the verbs"))
+    Error::input(format!("there is no command and no architecture `{name}`"))
+        .hint(format!("did you mean `{first}`? `imagebuild --help` lists the commands"))
 }

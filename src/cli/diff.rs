@@ -1,19 +1,18 @@
 //! `imagebuild diff`: what differs between two images, or two revisions of the project.
 
 use super::Common;
-use super::project::{Project, requests, servers};
-use crate::build::Build;
 use crate::diff::{Report, image::Image, layers, revision};
 use crate::error::{Error, Result};
 use crate::lock::Lock;
 use crate::plan::server::{Plan, TOOLS};
+use crate::project::{Project, requests, servers};
 use crate::spec::{Architecture, Server, Spec};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// An image (.qcow2, .raw, or the .json beside it), or a revision as git names it;
+    /// An image (.qcow2, .raw, or the .json next to it), or a revision as git names it;
     /// `.` stands for the project as it lies there
     #[arg(value_name = "A")]
     a: String,
@@ -23,8 +22,8 @@ pub(super) struct Arguments {
     /// For revisions: the architecture, such as arch4, or `all`
     architecture: Option<String>,
     /// Only this server of it, such as web1
-    #[arg(long, value_name = "SERVER", requires = "architecture")]
-    role: Option<String>,
+    #[arg(long, alias = "role", value_name = "SERVER", requires = "architecture")]
+    server: Option<String>,
     /// As JSON, a document a server
     #[arg(long)]
     json: bool,
@@ -49,28 +48,27 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 fn images(arguments: &Arguments, common: &Common) -> Result<Report> {
     let open = |path: &str| Image::open(Path::new(path));
     let (a, b) = (open(&arguments.a)?, open(&arguments.b)?);
-    let mut project = Project::open_to_look(common)?;
+    let mut project = Project::open_to_look(&common.options())?;
     project.complete_lock()?;
     project.fetch(&[TOOLS.to_owned()])?;
-    let plan = Plan::of_tools(&project.lock, TOOLS)?;
-    let tools = Build::new(&project.store, &plan).tools()?;
+    let tools = project.tools(TOOLS)?;
     layers::compare(&a, &b, &tools, &project.store.root().join("tmp"))
 }
 
 fn revisions(arguments: &Arguments, name: &str, common: &Common) -> Result<Vec<Report>> {
-    let project = Project::open_as_it_is(common)?;
+    let project = Project::open(&common.options())?;
     let folder: PathBuf = project.folder().to_owned();
     let (a, b) = (&arguments.a, &arguments.b);
     let (old, old_lock) = revision::read(&folder, a)?;
     let (new, new_lock) = revision::read(&folder, b)?;
     fits(a, &old, &old_lock)?;
     fits(b, &new, &new_lock)?;
-    let role = arguments.role.as_deref();
+    let server_name = arguments.server.as_deref();
     let has = |spec: &Spec, of: &Architecture, server: &Server| {
         spec.architectures.get(&of.name).is_some_and(|of| of.servers.contains_key(&server.name))
     };
     let mut reports = Vec::new();
-    for (architecture, server) in servers(&new, name, role)? {
+    for (architecture, server) in servers(&new, name, server_name)? {
         if !has(&old, architecture, server) {
             reports.push(one_sided(arguments, server, a));
             continue;
@@ -81,7 +79,7 @@ fn revisions(arguments: &Arguments, name: &str, common: &Common) -> Result<Vec<R
         reports.push(revision::compare(&project.store, (a, &old), (b, &new))?);
     }
     // What is gone; an architecture that the old revision lacks has lost nothing.
-    for (architecture, server) in servers(&old, name, role).unwrap_or_default() {
+    for (architecture, server) in servers(&old, name, server_name).unwrap_or_default() {
         if !has(&new, architecture, server) {
             reports.push(one_sided(arguments, server, b));
         }

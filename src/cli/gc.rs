@@ -1,11 +1,11 @@
 //! `imagebuild gc`: frees space in the store.
 
 use super::Common;
-use super::project::Project;
 use crate::error::Result;
 use crate::explain::record;
-use crate::plan::server::{Plan, VM_TOOLS};
+use crate::plan::server::{Plan, ToolsPlan, VM_TOOLS};
 use crate::progress;
+use crate::project::Project;
 use clap::Args;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let project = Project::open_as_it_is(common)?;
+    let project = Project::open(&common.options())?;
     let age = Duration::from_secs(arguments.keep_days * 24 * 3600);
     let mut keep = record::in_use(&project.store, age);
     for architecture in project.spec.architectures.values() {
@@ -29,8 +29,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         }
     }
     // What `test` boots with; no image needs it.
-    if let Ok(plan) = Plan::of_tools(&project.lock, VM_TOOLS) {
-        keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
+    if let Ok(plan) = ToolsPlan::new(&project.lock, VM_TOOLS) {
+        keep.insert(plan.0.key.to_string());
     }
     keep.extend(project.lock.packages.values().map(|package| format!("{}.deb", package.sha256)));
     let collected = project.store.collect(&keep, age)?;

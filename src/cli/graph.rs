@@ -1,8 +1,9 @@
 //! `imagebuild graph`: the topology, from the spec alone.
 
-use super::{Common, project};
+use super::Common;
 use crate::error::Result;
 use crate::graph;
+use crate::project;
 use crate::spec::Spec;
 use clap::Args;
 
@@ -16,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let spec = Spec::read(&project::folder(common)?)?;
+    let spec = Spec::read(&project::folder(&common.options())?)?;
     let architecture = spec.architecture(&arguments.architecture)?;
     if arguments.svg {
         super::print(graph::svg(&spec, architecture))?;

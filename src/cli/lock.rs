@@ -1,10 +1,10 @@
 //! `imagebuild lock`: chooses packages and writes the lock.
 
 use super::Common;
-use super::project::Project;
 use crate::error::{Error, Result};
 use crate::lock::update::Policy;
 use crate::progress;
+use crate::project::Project;
 use clap::Args;
 
 const EXAMPLES: &str = "\
@@ -22,6 +22,11 @@ pub(super) struct Arguments {
     /// the newest version; without a name, move all
     #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "", verbatim_doc_comment)]
     update: Option<String>,
+
+    /// Take this suite of an archive, like `trixie`, though its
+    /// mirror's state is older than the lock's
+    #[arg(long, value_name = "SUITE", verbatim_doc_comment)]
+    allow_older: Vec<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
@@ -29,13 +34,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         return Err(Error::input("`lock --locked` contradicts itself")
             .hint("`--locked` is for builds; leave it away to write the lock"));
     }
-    let mut project = Project::open_as_it_is(common)?;
+    let mut project = Project::open(&common.options())?;
     let policy = match arguments.update.as_deref() {
         None => Policy::Keep,
         Some("") => Policy::UpdateAll,
         Some(package) => Policy::Update(package.to_owned()),
     };
-    if !project.resolve(&policy)? {
+    if !project.resolve(&policy, &arguments.allow_older)? {
         progress::step("Unchanged", "imagebuild.lock is up to date");
     }
     Ok(())

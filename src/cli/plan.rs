@@ -1,9 +1,9 @@
 //! `imagebuild plan`: shows what a build would do.
 
 use super::Common;
-use super::project::{Project, servers};
 use crate::error::{Error, Result};
 use crate::plan::server::Plan;
+use crate::project::{Project, servers};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -11,17 +11,17 @@ pub(super) struct Arguments {
     /// The architecture, such as arch4, or `all`
     architecture: String,
     /// Only this server of it, such as web1
-    #[arg(long, value_name = "SERVER")]
-    role: Option<String>,
+    #[arg(long, alias = "role", value_name = "SERVER")]
+    server: Option<String>,
     /// As JSON, a document a server, with all that each step reads
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open_to_look(common)?;
+    let mut project = Project::open_to_look(&common.options())?;
     let spec = project.spec.clone();
-    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    let chosen = servers(&spec, &arguments.architecture, arguments.server.as_deref())?;
     project.complete_lock()?;
     for (architecture, server) in chosen {
         let plan = Plan::new(&spec, &project.lock, architecture, server)?;

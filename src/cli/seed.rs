@@ -1,12 +1,12 @@
 //! `imagebuild seed`: makes secrets once, and writes each server's seed.
 
 use super::Common;
-use super::project::{Project, servers};
 use crate::build::Build;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::plan::server::{Plan, TOOLS};
 use crate::progress;
+use crate::project::{Project, servers};
 use crate::seed::{Maker, Secrets, Shown};
 use crate::spec::{Architecture, Kind, Server, Spec};
 use clap::Args;
@@ -17,8 +17,8 @@ pub(super) struct Arguments {
     /// The architecture, such as arch4
     architecture: String,
     /// Write the seed of this server only, such as web1
-    #[arg(long, value_name = "SERVER")]
-    role: Option<String>,
+    #[arg(long, alias = "role", value_name = "SERVER")]
+    server: Option<String>,
     /// The file with the secrets, made if it is missing
     /// (default: secrets/<ARCHITECTURE>.toml in the project)
     #[arg(long, value_name = "FILE")]
@@ -32,14 +32,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open_as_it_is(common)?;
+    let mut project = Project::open(&common.options())?;
     let spec = project.spec.clone();
     if arguments.architecture == "all" {
         return Err(Error::input("secrets belong to one architecture, not to `all`")
             .hint("name the one that you run: `imagebuild seed arch4`"));
     }
     let architecture = spec.architecture(&arguments.architecture)?;
-    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    let chosen = servers(&spec, &arguments.architecture, arguments.server.as_deref())?;
     let path = arguments.secrets.clone().unwrap_or_else(|| {
         let folder = common.project.clone().unwrap_or_default();
         folder.join("secrets").join(format!("{}.toml", architecture.name))

@@ -1,18 +1,19 @@
 //! `imagebuild test arch4`: boots the images and tells them scenarios.
 
-use super::Common;
-use super::project::{Project, servers};
+use super::{Common, ProgressForm};
 use crate::build::{self, Build, Format};
 use crate::error::{Error, Kind, Result};
 use crate::exec;
 use crate::fs;
-use crate::plan::server::{Plan, TOOLS, VM_TOOLS};
+use crate::plan::server::{TOOLS, VM_TOOLS};
 use crate::progress;
+use crate::project::{Project, servers};
+use crate::qemu::{DiskConfig, Emulator, MachineConfig, probe_kvm};
+use crate::runner::outcome::{Run, Verdict};
+use crate::runner::report;
+use crate::runner::{Cluster, ClusterConfig, Suite, leased, pool_size};
 use crate::scenario::{Host, Scenario, Scheme, Url};
 use crate::spec::{Architecture, Spec};
-use crate::vm::scenario::outcome::{Run, Verdict};
-use crate::vm::scenario::{Programme, Props, Stage, fitting, leased};
-use crate::vm::{DiskConfig, Emulator, MachineConfig, probe_kvm, report};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -26,19 +27,19 @@ pub(super) struct Arguments {
     /// a built-in one; may be given again
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     scenario: Vec<PathBuf>,
-    /// Leave out the runs that take a mechanism away and
-    /// must fail
+    /// Leave out the negative controls: the runs that take a
+    /// mechanism away and must fail
     #[arg(long, verbatim_doc_comment)]
-    no_masks: bool,
+    no_negative_controls: bool,
     /// No scenarios: the machines stay up, and you do to
     /// them what you like at a prompt, with your browser
     /// looking at the website
     #[arg(long, conflicts_with_all = ["scenario", "report", "junit", "json"], verbatim_doc_comment)]
     interactive: bool,
-    /// Stretch the guests' timers and all bounds so many
-    /// times [default: measured]
-    #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=100), verbatim_doc_comment)]
-    stretch: Option<u32>,
+    /// Multiply the guests' timers and all bounds by this
+    /// whole number [default: measured]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100), verbatim_doc_comment)]
+    time_scale: Option<u32>,
     /// How many scenarios run at a time, each on machines of
     /// its own [default: as processors and memory allow]
     #[arg(short, long, value_name = "N", conflicts_with = "interactive", verbatim_doc_comment)]
@@ -58,7 +59,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open_as_it_is(common)?;
+    if arguments.interactive && common.progress == Some(ProgressForm::Json) {
+        return Err(Error::input("`--interactive` is for people, `--progress json` for programs")
+            .hint("keep one of the two"));
+    }
+    let mut project = Project::open(&common.options())?;
     let spec = project.spec.clone();
     if arguments.architecture == "all" {
         return Err(Error::input("machines of one architecture are tested, not of `all`")
@@ -71,18 +76,18 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         .try_for_each(|path| check_place(path))?;
     // Whatever is wrong in a scenario is told before minutes go into images.
     let scenarios = scenarios(arguments, &project, architecture)?;
-    let props = props(arguments, &mut project, architecture)?;
+    let config = config(arguments, &mut project, architecture)?;
     if arguments.interactive {
-        return interactive(&spec, architecture, props);
+        return interactive(&spec, architecture, config);
     }
-    let programme = Programme {
+    let suite = Suite {
         spec: &spec,
         architecture,
         scenarios: &scenarios,
-        masks: !arguments.no_masks,
-        jobs: arguments.jobs.map_or_else(|| fitting(architecture), Ok)?,
+        negative_controls: !arguments.no_negative_controls,
+        jobs: arguments.jobs.map_or_else(|| pool_size(architecture), Ok)?,
     };
-    let (run, end) = programme.run(props)?;
+    let (run, end) = suite.run(config)?;
     // Most wanted where something went wrong at the end.
     let written = write_reports(arguments, &project, architecture, &run);
     if exec::interrupted() {
@@ -92,16 +97,16 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
 }
 
 /// The machines, a prompt, and a way in for the browser where there is a website.
-fn interactive(spec: &Spec, architecture: &Architecture, props: Props) -> Result<()> {
-    let mut stage = Stage::set_up(spec, architecture, props)?;
+fn interactive(spec: &Spec, architecture: &Architecture, config: ClusterConfig) -> Result<()> {
+    let mut cluster = Cluster::set_up(spec, architecture, config)?;
     match Host::website(architecture) {
         Some(host) => {
             let url = Url { scheme: Scheme::Http, host, port: 80, path: "/".to_owned() };
-            stage.with_forward(&url, Stage::converse)?;
+            cluster.with_forward(&url, Cluster::converse)?;
         }
-        None => stage.converse()?,
+        None => cluster.converse()?,
     }
-    stage.strike()
+    cluster.shut_down()
 }
 
 fn scenarios(
@@ -132,11 +137,11 @@ fn for_own_site(all: Vec<Scenario>) -> Vec<Scenario> {
 }
 
 /// Builds the images, as `imagebuild arch4` does, and has QEMU ready.
-fn props(
+fn config(
     arguments: &Arguments,
     project: &mut Project,
     architecture: &Architecture,
-) -> Result<Props> {
+) -> Result<ClusterConfig> {
     let spec = project.spec.clone();
     let chosen = servers(&spec, &architecture.name, None)?;
     project.complete_lock()?;
@@ -151,15 +156,14 @@ fn props(
     for ((_, server), build) in chosen.iter().zip(&builds) {
         images.insert(server.name.clone(), build.write(Format::Qcow2, &arguments.out)?.0);
     }
-    let plan = Plan::of_tools(&project.lock, TOOLS)?;
-    let tools = Build::new(&project.store, &plan).tools()?;
+    let tools = project.tools(TOOLS)?;
     let emulator = Emulator::provide(&project.store, &project.lock)?;
     if let Some(image) = images.values().next() {
         let config = MachineConfig::new("kvm-probe", DiskConfig::of_image(image));
         probe_kvm(&emulator, &project.store, &config)?;
     }
     let logs = arguments.out.join("test").join(&architecture.name);
-    Ok(Props { emulator, images, tools, logs, stretch: arguments.stretch })
+    Ok(ClusterConfig { emulator, images, tools, logs, time_scale: arguments.time_scale })
 }
 
 fn write_reports(
@@ -211,9 +215,9 @@ fn verdict(run: &Run) -> Result<()> {
             .detail(names(Verdict::Broke)));
     }
     if failed > 0 {
-        let what = format!("{failed} of {all} runs did not go as they must");
+        let what = format!("{failed} of {all} runs failed");
         return Err(Error::check(what).detail(names(Verdict::Failed)));
     }
-    progress::step("Passed", format!("{all} runs went as they must"));
+    progress::step("Passed", format!("{all} runs"));
     Ok(())
 }

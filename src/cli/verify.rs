@@ -1,19 +1,19 @@
-//! `imagebuild verify`: builds again in other surroundings, and compares every byte.
+//! `imagebuild verify`: builds again in other environments, and compares every byte.
 
 use super::Common;
-use super::project::{Project, servers};
 use crate::error::{Error, Result};
 use crate::fs::digest_file;
 use crate::plan::server::Plan;
 use crate::progress;
+use crate::project::{Project, servers};
 use crate::spec::{Architecture, Server};
-use crate::verify::{Surroundings, Where, compare};
+use crate::verify::{Environment, Where, compare};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 const FORMATS: [&str; 2] = ["raw", "qcow2"];
 
-/// Builds the images twice or more, from empty stores, in surroundings that differ, and
+/// Builds the images twice or more, from empty stores, in environments that differ, and
 /// compares each step's results, the raw disks and the qcow2 files. What differs is
 /// named: the first step, the partition, the files and their lines.
 ///
@@ -28,8 +28,8 @@ pub(super) struct Arguments {
     /// The architecture, such as arch4, or `all`
     architecture: String,
     /// Only this server of it, such as web1
-    #[arg(long, value_name = "SERVER")]
-    role: Option<String>,
+    #[arg(long, alias = "role", value_name = "SERVER")]
+    server: Option<String>,
     /// Folder to work in; some 3 GB a server [default: $TMPDIR, else /tmp]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -46,9 +46,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
-    let mut project = Project::open_as_it_is(common)?;
+    let mut project = Project::open(&common.options())?;
     let spec = project.spec.clone();
-    let chosen = servers(&spec, &arguments.architecture, arguments.role.as_deref())?;
+    let chosen = servers(&spec, &arguments.architecture, arguments.server.as_deref())?;
     project.complete_lock()?;
     if arguments.user.is_some() && !nix::unistd::geteuid().is_root() {
         return Err(Error::input("only root can build as another user")
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let sets = Project::sets(&chosen);
     project.fetch(&sets)?;
     let files = project.pool_files(&sets)?;
-    let mut all = surroundings(arguments, project.folder())?;
+    let mut all = environments(arguments, project.folder())?;
     for one in &mut all {
         one.prepare(&project.store.pool(), &files)?;
     }
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let mut first_error = None;
     for (architecture, server) in chosen {
         let plan = Plan::new(&project.spec, &project.lock, architecture, server)?;
-        progress::step("Verifying", format!("{} in {} surroundings", plan.image, all.len()));
+        progress::step("Verifying", format!("{} in {} environments", plan.image, all.len()));
         build(&all, architecture, server)?;
         if let Err(error) = same(&all, &plan) {
             progress::step("Different", &plan.image);
@@ -75,17 +75,17 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     first_error.map_or(Ok(()), Err)
 }
 
-fn surroundings(arguments: &Arguments, project: &Path) -> Result<Vec<Surroundings>> {
+fn environments(arguments: &Arguments, project: &Path) -> Result<Vec<Environment>> {
     let project = std::path::absolute(project).map_err(|e| Error::io("find", project, &e))?;
     let temporary = std::env::temp_dir();
     let work = arguments.work.as_deref().unwrap_or(&temporary);
     let elsewhere = arguments.elsewhere.as_deref().unwrap_or(work);
-    let make = |name, parent: &Path, odd, user| -> Result<Surroundings> {
+    let make = |name, parent: &Path, odd, user| -> Result<Environment> {
         let place = Where::new(parent, arguments.keep)?;
         if arguments.keep {
             progress::step("Keeping", format!("the {name} build in {}", place.path().display()));
         }
-        Ok(Surroundings { name, place, project: project.clone(), odd, user })
+        Ok(Environment { name, place, project: project.clone(), odd, user })
     };
     let mut all = vec![make("usual", work, false, None)?, make("odd", elsewhere, true, None)?];
     if let Some(user) = &arguments.user {
@@ -106,24 +106,24 @@ fn one_core() -> nix::Result<()> {
 }
 
 /// Builds at the same time, the odd ones a second later and on one core.
-fn build(all: &[Surroundings], architecture: &Architecture, server: &Server) -> Result<()> {
-    let one = |(number, surroundings): (u64, &Surroundings)| -> Result<()> {
-        if surroundings.odd {
+fn build(all: &[Environment], architecture: &Architecture, server: &Server) -> Result<()> {
+    let one = |(number, environment): (u64, &Environment)| -> Result<()> {
+        if environment.odd {
             std::thread::sleep(std::time::Duration::from_millis(1100 * number));
             one_core().map_err(|e| Error::build(format!("cannot choose a core: {e}")))?;
         }
-        FORMATS.iter().try_for_each(|f| surroundings.build(&architecture.name, &server.name, f))
+        FORMATS.iter().try_for_each(|f| environment.build(&architecture.name, &server.name, f))
     };
     std::thread::scope(|scope| {
         let builds: Vec<_> =
             (0..).zip(all).map(|numbered| scope.spawn(move || one(numbered))).collect();
-        let died = |_| Err(Error::build("the thread of a build died"));
+        let died = |_| Err(Error::bug("the thread of a build died"));
         builds.into_iter().try_for_each(|build| build.join().unwrap_or_else(died))
     })
 }
 
 /// Compares all with the first.
-fn same(all: &[Surroundings], plan: &Plan) -> Result<()> {
+fn same(all: &[Environment], plan: &Plan) -> Result<()> {
     let Some((usual, others)) = all.split_first() else { return Ok(()) };
     for other in others {
         let steps = compare::steps(plan, &usual.store(), &other.store())?;

@@ -1,5 +1,5 @@
 //! An image as it lies in a folder: its manifest, and the bytes of its partitions from
-//! the raw or the qcow2 file beside that.
+//! the raw or the qcow2 file next to it.
 
 use super::report::{Report, entries, size};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image that `path` names: its manifest, or its disk with the manifest beside it.
+    /// The image that `path` names: its manifest, or its disk with the manifest next to it.
     ///
     /// # Errors
     /// When one of the two is not there or is something else.
@@ -33,14 +33,14 @@ impl Image {
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(&file);
-        let beside = |ending: &str| path.with_file_name(format!("{stem}.{ending}"));
-        let json = beside("json");
+        let sibling = |ending: &str| path.with_file_name(format!("{stem}.{ending}"));
+        let json = sibling("json");
         let text = fs::read_to_string(&json).map_err(|e| {
-            e.hint("the manifest that `imagebuild` writes beside an image must stay there")
+            e.hint("the manifest that `imagebuild` writes next to an image must stay there")
         })?;
         let manifest = Manifest::from_json(&text).map_err(|e| e.context(json.display()))?;
         let disk = if file == format!("{stem}.json") {
-            ["qcow2", "raw"].map(beside).into_iter().find(|disk| disk.is_file())
+            ["qcow2", "raw"].map(sibling).into_iter().find(|disk| disk.is_file())
         } else {
             Some(path.to_owned())
         };

@@ -95,13 +95,10 @@ pub fn compare(
     report.packages = entries(&old.packages, &new.packages);
     report.configuration = configuration(&old.files, &new.files);
     report.disk = entries(&old.disk, &new.disk);
-    let folders =
-        [plan_a, plan_b].map(|plan| plan.steps.iter().find(|p| p.step.name() == "packages"));
-    let [Some(old), Some(new)] = folders else { return Ok(report) };
-    if old.key == new.key {
+    if plan_a.packages == plan_b.packages {
         return Ok(report);
     }
-    match (store.find(old.key)?, store.find(new.key)?) {
+    match (store.find(plan_a.packages)?, store.find(plan_b.packages)?) {
         (Some(old), Some(new)) => {
             let [old, new] =
                 [old, new].map(|object| listing_from_json(&object.path("listing.json")));

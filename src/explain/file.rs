@@ -92,9 +92,7 @@ fn short(value: &str) -> String {
 
 /// The packages tree, if it has been made.
 fn packages_tree(store: &Store, plan: &Plan) -> Result<Option<std::path::PathBuf>> {
-    let planned = plan.steps.iter().find(|planned| planned.step.name() == "packages");
-    let object = planned.map(|planned| store.find(planned.key)).transpose()?.flatten();
-    Ok(object.map(|object| object.path("tree")))
+    Ok(store.find(plan.packages)?.map(|object| object.path("tree")))
 }
 
 /// Which package a path is of, by dpkg's lists; or that a script made it.
@@ -158,7 +156,7 @@ fn not_built(
     let (arch, role) = (&architecture.name, &server.name);
     let error = Error::input(format!("the spec brings no {path} to {}", server.image_id));
     let build = format!(
-        "if it is a package's, run `imagebuild {arch} --role {role}` first: dpkg's lists tell"
+        "if it is a package's, run `imagebuild {arch} --server {role}` first: dpkg's lists tell"
     );
     match names::nearest(path, files.iter().map(|file| file.path.as_str())).first() {
         Some(near) => error.hint(format!("did you mean `{near}`? {build}")),

@@ -74,6 +74,6 @@ fn missing(lock: &Lock, architecture: &Architecture, server: &Server, package: &
     let error = Error::input(format!("the image {image} does not hold the package {package}"));
     match names::nearest(package, known.iter().map(String::as_str)).first() {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("`imagebuild plan {arch} --role {role} --json` lists all")),
+        None => error.hint(format!("`imagebuild plan {arch} --server {role} --json` lists all")),
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// What a build would do about a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum RebuildStatus {
     /// Its result is the one of the last build, and in the store.
     Kept,
     /// It reads other things than in the last build, but its result is in the store:
@@ -25,34 +25,38 @@ pub enum Fate {
     Never,
 }
 
-/// The fate of each step of the plan, in its order.
+/// The status of each step of the plan, in its order.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn fates<'a>(store: &Store, folder: &Path, plan: &'a Plan) -> Result<Vec<(&'a Planned, Fate)>> {
+pub fn rebuild_statuses<'a>(
+    store: &Store,
+    folder: &Path,
+    plan: &'a Plan,
+) -> Result<Vec<(&'a Planned, RebuildStatus)>> {
     let last = record::last(store, folder, &plan.image);
     let now = record::steps(plan)?;
     let mut names = BTreeMap::new();
     for step in last.iter().flatten().chain(&now) {
         names.extend(step["key"].as_str().zip(name(step)).map(|(key, n)| (key.to_owned(), n)));
     }
-    let mut fates = Vec::new();
+    let mut rebuild_statuses = Vec::new();
     for (planned, now) in plan.steps.iter().zip(&now) {
         let there = store.find(planned.key)?.is_some();
         let before = last.as_ref().map(|all| all.iter().find(|step| is_same(step, now)));
-        fates.push((planned, fate(before, now, there, &names)));
+        rebuild_statuses.push((planned, rebuild_status(before, now, there, &names)));
     }
-    Ok(fates)
+    Ok(rebuild_statuses)
 }
 
-fn fate(
+fn rebuild_status(
     before: Option<Option<&Value>>,
     now: &Value,
     there: bool,
     names: &BTreeMap<String, String>,
-) -> Fate {
+) -> RebuildStatus {
     let Some(before) = before else {
-        return if there { Fate::Found(Vec::new()) } else { Fate::Never };
+        return if there { RebuildStatus::Found(Vec::new()) } else { RebuildStatus::Never };
     };
     let same = before.is_some_and(|before| before["key"] == now["key"]);
     let reasons = || match before {
@@ -69,10 +73,10 @@ fn fate(
         None => vec![Change::New("the step".into())],
     };
     match (same, there) {
-        (true, true) => Fate::Kept,
-        (true, false) => Fate::Missing,
-        (false, true) => Fate::Found(reasons()),
-        (false, false) => Fate::Changed(reasons()),
+        (true, true) => RebuildStatus::Kept,
+        (true, false) => RebuildStatus::Missing,
+        (false, true) => RebuildStatus::Found(reasons()),
+        (false, false) => RebuildStatus::Changed(reasons()),
     }
 }
 
@@ -82,7 +86,7 @@ fn name(step: &Value) -> Option<String> {
 }
 
 /// Whether both say what one step of an image reads: of a kind there is one, but for the
-/// programs that judge the configuration.
+/// programs that validate the configuration.
 fn is_same(one: &Value, other: &Value) -> bool {
     let validator = |step: &Value| {
         let validator = step["step"]["validate"]["validator"].as_object()?;
@@ -91,16 +95,23 @@ fn is_same(one: &Value, other: &Value) -> bool {
     name(one) == name(other) && validator(one) == validator(other)
 }
 
-/// The fates as a text for people.
-pub fn to_text(plan: &Plan, fates: &[(&Planned, Fate)]) -> String {
-    let again = |fate: &Fate| matches!(fate, Fate::Changed(_) | Fate::Missing | Fate::Never);
-    let count = fates.iter().filter(|(_, fate)| again(fate)).count();
+/// The statuses as a text for people.
+pub fn to_text(plan: &Plan, rebuild_statuses: &[(&Planned, RebuildStatus)]) -> String {
+    let again = |rebuild_status: &RebuildStatus| {
+        matches!(
+            rebuild_status,
+            RebuildStatus::Changed(_) | RebuildStatus::Missing | RebuildStatus::Never
+        )
+    };
+    let count = rebuild_statuses.iter().filter(|(_, rebuild_status)| again(rebuild_status)).count();
     let mut text = match count {
         0 => format!("{}: nothing would be made, every result is in the store\n", plan.image),
-        count => format!("{}: {count} of {} steps would be made\n", plan.image, fates.len()),
+        count => {
+            format!("{}: {count} of {} steps would be made\n", plan.image, rebuild_statuses.len())
+        }
     };
-    for (planned, fate) in fates {
-        let (name, reasons) = (planned.step.name(), reasons(fate));
+    for (planned, rebuild_status) in rebuild_statuses {
+        let (name, reasons) = (planned.step.name(), reasons(rebuild_status));
         for (number, reason) in reasons.iter().enumerate() {
             let name = if number == 0 { name } else { "" };
             let mut lines = reason.lines();
@@ -108,7 +119,9 @@ pub fn to_text(plan: &Plan, fates: &[(&Planned, Fate)]) -> String {
             lines.for_each(|line| text += &format!("  {:<14}    {line}\n", ""));
         }
     }
-    let kept = fates.iter().filter(|(_, fate)| *fate == Fate::Kept && count > 0);
+    let kept = rebuild_statuses
+        .iter()
+        .filter(|(_, rebuild_status)| *rebuild_status == RebuildStatus::Kept && count > 0);
     let mut kept: Vec<&str> = kept.map(|(planned, _)| planned.step.name()).collect();
     kept.dedup();
     if !kept.is_empty() {
@@ -117,14 +130,16 @@ pub fn to_text(plan: &Plan, fates: &[(&Planned, Fate)]) -> String {
     text
 }
 
-fn reasons(fate: &Fate) -> Vec<String> {
-    match fate {
-        Fate::Kept => Vec::new(),
-        Fate::Missing => vec!["its result is not in the store any more".to_owned()],
-        Fate::Never => vec!["no build of this image from this folder is on record".to_owned()],
-        Fate::Changed(reasons) => lines(reasons),
-        Fate::Found(reasons) if reasons.is_empty() => Vec::new(),
-        Fate::Found(reasons) => {
+fn reasons(rebuild_status: &RebuildStatus) -> Vec<String> {
+    match rebuild_status {
+        RebuildStatus::Kept => Vec::new(),
+        RebuildStatus::Missing => vec!["its result is not in the store any more".to_owned()],
+        RebuildStatus::Never => {
+            vec!["no build of this image from this folder is on record".to_owned()]
+        }
+        RebuildStatus::Changed(reasons) => lines(reasons),
+        RebuildStatus::Found(reasons) if reasons.is_empty() => Vec::new(),
+        RebuildStatus::Found(reasons) => {
             let mut all = lines(reasons);
             all.push("(its result is in the store: it was made before)".to_owned());
             all

@@ -39,7 +39,7 @@ pub fn make(tools: Tools<'_>, kernel: &Path, release: &str, init: &str, out: &Pa
     let initrd = out.join("initrd");
     std::fs::write(&initrd, archive.to_zstd(COMPRESSION)?)
         .map_err(|e| Error::io("write", &initrd, &e))?;
-    let vmlinuz = kernel.join("boot").join(format!("vmlinuz-{release}"));
+    let vmlinuz = fs::in_tree(kernel, &format!("boot/vmlinuz-{release}"))?;
     std::fs::copy(&vmlinuz, out.join("vmlinuz")).map_err(|e| Error::io("copy", &vmlinuz, &e))?;
     Ok(())
 }
@@ -55,8 +55,8 @@ fn add_modules(archive: &mut Archive, kernel: &Path, release: &str) -> Result<()
 }
 
 fn add_programs(archive: &mut Archive, tools: Tools<'_>) -> Result<()> {
-    let in_tree = |path: &str| tools.tree.join(path.trim_start_matches('/'));
-    archive.file("bin/busybox", 0o755, fs::read(&in_tree("/usr/bin/busybox"))?)?;
+    let read = |path: &str| fs::read(&fs::in_tree(tools.tree, path)?);
+    archive.file("bin/busybox", 0o755, read("/usr/bin/busybox")?)?;
     let listed = Sandbox::new(Root::ReadOnly(tools.tree.to_owned()), tools.epoch)
         .run(["busybox", "--list"])
         .execute()?;
@@ -68,11 +68,11 @@ fn add_programs(archive: &mut Archive, tools: Tools<'_>) -> Result<()> {
     }
     for program in PROGRAMS {
         let name = program.rsplit('/').next().unwrap_or(program);
-        archive.file(&format!("bin/{name}"), 0o755, fs::read(&in_tree(program))?)?;
+        archive.file(&format!("bin/{name}"), 0o755, read(program)?)?;
     }
     for object in shared_objects(tools, &PROGRAMS)? {
         let path = object.trim_start_matches('/');
-        archive.file(path, 0o755, fs::read(&in_tree(path))?)?;
+        archive.file(path, 0o755, read(path)?)?;
     }
     Ok(())
 }

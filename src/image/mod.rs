@@ -5,7 +5,6 @@
 //! external tool, no loop device, no root. Filesystems, GRUB's images and the
 //! packages come in as files that other stages made.
 
-mod aside;
 pub mod cpio;
 pub mod disk;
 pub mod gpt;
@@ -18,6 +17,7 @@ pub mod raw;
 pub mod raw_zst;
 pub mod reader;
 pub mod sbom;
+mod temporary;
 pub mod tools;
 pub mod verity;
 pub mod vhdx;

@@ -166,9 +166,9 @@ impl Modules {
         }
         let entry = self.entries.get(module).ok_or_else(|| self.missing(module))?;
         path.push(module.to_owned());
-        for wish in self.soft.get(module).into_iter().flatten() {
+        for wanted in self.soft.get(module).into_iter().flatten() {
             // modprobe, too, goes on without a soft dependency that is not there.
-            if let Found::Module(found) = self.find(wish) {
+            if let Found::Module(found) = self.find(wanted) {
                 self.visit(found, path, order)?;
             }
         }

@@ -6,8 +6,8 @@
 //! size alone; then data in disk order; then L2 tables and refcount blocks, which are
 //! known only once the data has been seen. So nothing is read twice.
 
-use super::aside::write_aside;
 use super::disk::Disk;
+use super::temporary::write_atomically;
 use super::walk;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -27,12 +27,12 @@ const HEADER_LENGTH: u32 = 104;
 /// Set in an entry whose cluster has a refcount of exactly one.
 const COPIED: u64 = 1 << 63;
 
-/// Writes `disk` to `path`, aside first.
+/// Writes `disk` to `path`, through a temporary file.
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
 pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
-    write_aside(path, |file| {
+    write_atomically(path, |file| {
         let mut image = Writer::new(disk.size(), file, path);
         walk::each_run(disk, |offset, bytes| image.data(offset, bytes))?;
         image.finish()

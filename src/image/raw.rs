@@ -1,20 +1,20 @@
 //! Writes a disk as a raw image: byte for byte, with holes where it is zero.
 
-use super::aside::write_aside;
 use super::disk::Disk;
+use super::temporary::write_atomically;
 use super::walk;
 use crate::error::{Error, Result};
 use std::fs::Metadata;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Writes `disk` to `path`, aside first. Blocks of 64 KiB that are zero become holes.
+/// Writes `disk` to `path`, through a temporary file. Blocks of 64 KiB that are zero become holes.
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
 pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
-    write_aside(path, |file| {
+    write_atomically(path, |file| {
         file.set_len(disk.size()).map_err(failed)?;
         walk::each_run(disk, |offset, bytes| file.write_all_at(bytes, offset).map_err(failed))
     })

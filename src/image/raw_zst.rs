@@ -5,8 +5,8 @@
 //! joins them: each stretch of data is a frame of its own, with a checksum, and long
 //! stretches of zeros are copies of one frame that was compressed once.
 
-use super::aside::write_aside;
 use super::disk::Disk;
+use super::temporary::write_atomically;
 use super::walk;
 use crate::error::{Error, Result};
 use std::fs::{File, Metadata};
@@ -21,13 +21,13 @@ const GAP: u64 = 1 << 20;
 /// Zeros in the frame that long gaps are made of.
 const ZEROS: u64 = 64 << 20;
 
-/// Writes `disk` to `path`, aside first.
+/// Writes `disk` to `path`, through a temporary file.
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
 pub fn write(disk: &Disk, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
-    write_aside(path, |file| {
+    write_atomically(path, |file| {
         let mut frames = Frames { out: BufWriter::new(file), open: None, done: 0, zeros: None };
         walk::each_run(disk, |offset, bytes| frames.data(offset, bytes).map_err(failed))?;
         frames.finish(disk.size()).map_err(failed)

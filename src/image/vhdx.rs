@@ -5,8 +5,8 @@
 //! virtual disk) follow from the image's identity here, so the file is the same every
 //! time; a hypervisor changes them as soon as it opens the file for writing.
 
-use super::aside::write_aside;
 use super::disk::Disk;
+use super::temporary::write_atomically;
 use super::walk;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
@@ -46,13 +46,13 @@ const ITEM_DISK_ID: Guid = Guid::from_u128(0xbeca12ab_b2e6_4523_93ef_c309e000c74
 const ITEM_SECTOR: Guid = Guid::from_u128(0x8141bf1d_a96f_4709_ba47_f233a8faab5f);
 const ITEM_PHYSICAL_SECTOR: Guid = Guid::from_u128(0xcda348c7_445d_4471_9cc9_e9885251c556);
 
-/// Writes `disk` to `path`, aside first; `identity` is the image's.
+/// Writes `disk` to `path`, through a temporary file; `identity` is the image's.
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
 pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
-    write_aside(path, |file| {
+    write_atomically(path, |file| {
         let mut blocks = Blocks::new(disk.size(), file);
         walk::each_run(disk, |offset, bytes| blocks.data(offset, bytes).map_err(failed))?;
         blocks.finish(identity).map_err(failed)

@@ -5,8 +5,8 @@
 //! Sparse Extents". What other writers draw at random, the content id, follows from the
 //! image's identity here, and the compressor gives the same bytes on every CPU.
 
-use super::aside::write_aside;
 use super::disk::Disk;
+use super::temporary::write_atomically;
 use super::walk;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
@@ -32,14 +32,14 @@ const MARKER_TABLE: u32 = 1;
 const MARKER_DIRECTORY: u32 = 2;
 const MARKER_FOOTER: u32 = 3;
 
-/// Writes `disk` to `path`, aside first; `identity` is the image's.
+/// Writes `disk` to `path`, through a temporary file; `identity` is the image's.
 ///
 /// # Errors
 /// When a source cannot be read or the file cannot be written.
 pub fn write(disk: &Disk, identity: Sha256Digest, path: &Path) -> Result<Metadata> {
     let failed = |e: std::io::Error| Error::io("write", path, &e);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    write_aside(path, |file| {
+    write_atomically(path, |file| {
         let mut stream = Stream {
             out: BufWriter::new(file),
             sector: 0,

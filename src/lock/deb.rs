@@ -14,6 +14,15 @@ use std::path::{Component, Path, PathBuf};
 
 /// The longest control file or listed small file that is taken.
 const LONGEST_FILE: u64 = 16 << 20;
+/// The most that all of them together may be, and all control files with their headers. Of
+/// Debian's, md5sums are the longest: some 10 MB.
+const MOST_SMALL: u64 = 64 << 20;
+/// The most that the data may be once it is unpacked; Debian's largest packages have 4 GB.
+const MOST_DATA: u64 = 8 << 30;
+/// The most entries: each takes memory here. Debian's largest packages have some 100,000.
+const MOST_ENTRIES: usize = 1 << 20;
+/// The longest path or target of a link, in bytes: as for Linux (PATH_MAX).
+const LONGEST_PATH: u64 = 4096;
 
 /// What an entry of the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +67,7 @@ pub fn visit_data(
     name: &str,
     mut visit: impl FnMut(&Entry, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    visit_tar(deb, name, "data.tar", |tar_entry| {
-        let entry = entry(tar_entry, name)?;
-        visit(&entry, tar_entry)
-    })
+    visit_tar(deb, name, ("data.tar", MOST_DATA), &mut visit)
 }
 
 /// The control files (control, postinst, md5sums ...) by name.
@@ -70,10 +76,9 @@ pub fn visit_data(
 /// When the `.deb` is cut off or not one.
 pub fn control_files(deb: impl Read, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    visit_tar(deb, name, "control.tar", |tar_entry| {
-        let entry = entry(tar_entry, name)?;
+    visit_tar(deb, name, ("control.tar", MOST_SMALL), &mut |entry, content| {
         if entry.kind == Kind::File {
-            let content = small(&entry, tar_entry, name)?;
+            let content = small(entry, content, name)?;
             files.insert(entry.path.to_string_lossy().into_owned(), content);
         }
         Ok(())
@@ -84,11 +89,16 @@ pub fn control_files(deb: impl Read, name: &str) -> Result<BTreeMap<String, Vec<
 /// The regular files of the data below the folder `prefix` ("usr/lib/sysusers.d").
 ///
 /// # Errors
-/// As [`visit_data`], and when one of the files is not small.
+/// As [`visit_data`], and when one of the files, or all together, are not small.
 pub fn files_below(deb: impl Read, name: &str, prefix: &str) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
+    let mut sum: u64 = 0;
     visit_data(deb, name, |entry, content| {
         if entry.kind == Kind::File && entry.path.starts_with(prefix) {
+            sum = sum.saturating_add(entry.size);
+            if sum > MOST_SMALL {
+                return Err(bad(name, format!("its files below {prefix} are too large")));
+            }
             files.insert(entry.path.clone(), small(entry, content, name)?);
         }
         Ok(())
@@ -105,11 +115,15 @@ fn small(entry: &Entry, content: &mut dyn Read, name: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What is done with an entry and its content.
+type Visit<'v> = dyn FnMut(&Entry, &mut dyn Read) -> Result<()> + 'v;
+
+/// Visits the member `wanted`, of at most so many bytes once it is unpacked.
 fn visit_tar(
     deb: impl Read,
     name: &str,
-    wanted: &str,
-    mut visit: impl FnMut(&mut tar::Entry<'_, &mut dyn Read>) -> Result<()>,
+    (wanted, most): (&str, u64),
+    visit: &mut Visit<'_>,
 ) -> Result<()> {
     let mut members = Members::new(deb);
     let mut first = true;
@@ -131,8 +145,8 @@ fn visit_tar(
             .is_some_and(|suffix| suffix.is_empty() || [".gz", ".xz", ".zst"].contains(&suffix))
         {
             let suffix = &member.name[wanted.len()..];
-            let mut reader = decompress(members.content(&member), suffix, name)?;
-            return visit_entries(&mut *reader, name, &mut visit);
+            let reader = decompress(members.content(&member), suffix, name)?;
+            return visit_entries(&mut Limited::new(reader, most), name, visit);
         } else if !["control.tar", "data.tar", "_"].iter().any(|p| member.name.starts_with(p)) {
             return Err(bad(name, format!("it has an unexpected member `{}`", member.name)));
         } else if member.name.starts_with(wanted) {
@@ -141,6 +155,8 @@ fn visit_tar(
     }
 }
 
+/// The window of zstd is limited to 128 MiB (`ZSTD_WINDOWLOG_LIMIT_DEFAULT` in zstd.h), that of
+/// gzip is 32 KiB (RFC 1951), xz has a limit of its own.
 fn decompress<'r>(reader: impl Read + 'r, suffix: &str, name: &str) -> Result<Box<dyn Read + 'r>> {
     Ok(match suffix {
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(reader)),
@@ -150,28 +166,89 @@ fn decompress<'r>(reader: impl Read + 'r, suffix: &str, name: &str) -> Result<Bo
     })
 }
 
-fn visit_entries(
-    reader: &mut dyn Read,
-    name: &str,
-    visit: &mut impl FnMut(&mut tar::Entry<'_, &mut dyn Read>) -> Result<()>,
-) -> Result<()> {
+/// Headers are read as they are: the tar crate would put those that carry a long name into
+/// memory, however long they say they are.
+fn visit_entries(reader: &mut dyn Read, name: &str, visit: &mut Visit<'_>) -> Result<()> {
+    let failed = |e: io::Error| unreadable(name, &e);
     let mut archive = tar::Archive::new(reader);
-    for entry in archive.entries().map_err(|e| unreadable(name, &e))? {
-        visit(&mut entry.map_err(|e| unreadable(name, &e))?)?;
+    let mut long = LongNames::default();
+    for (number, tar_entry) in archive.entries().map_err(failed)?.raw(true).enumerate() {
+        let mut tar_entry = tar_entry.map_err(failed)?;
+        if number >= MOST_ENTRIES {
+            return Err(bad(name, format!("it has more than {MOST_ENTRIES} entries")));
+        }
+        let kind = tar_entry.header().entry_type();
+        if kind.is_gnu_longname() {
+            long.path = Some(long_name(&mut tar_entry, name)?);
+        } else if kind.is_gnu_longlink() {
+            long.link = Some(long_name(&mut tar_entry, name)?);
+        } else if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
+            return Err(bad(name, "it has a PAX header, which dpkg does not read".to_owned()));
+        } else {
+            let entry = entry(&tar_entry, std::mem::take(&mut long), name)?;
+            visit(&entry, &mut tar_entry)?;
+        }
     }
     // To the end, so that the compressor's own check sum is checked.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| unreadable(name, &e))?;
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(failed)?;
     Ok(())
 }
 
-fn entry(tar_entry: &tar::Entry<'_, impl Read>, name: &str) -> Result<Entry> {
+/// What GNU's headers say of the next entry: paths too long for its own header
+/// (<https://www.gnu.org/software/tar/manual/html_node/Standard.html>).
+#[derive(Debug, Default)]
+struct LongNames {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+/// The content of a header that carries a long name; it ends with a NUL.
+fn long_name(tar_entry: &mut tar::Entry<'_, impl Read>, name: &str) -> Result<Vec<u8>> {
+    if tar_entry.size() > LONGEST_PATH {
+        let why = format!("it has a path of {} bytes", tar_entry.size());
+        return Err(bad(name, format!("{why}, more than Linux' {LONGEST_PATH}")));
+    }
+    let mut text = Vec::new();
+    tar_entry.read_to_end(&mut text).map_err(|e| unreadable(name, &e))?;
+    let length = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    text.truncate(length);
+    Ok(text)
+}
+
+/// A reader that refuses to give more than so many bytes.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R: Read> Limited<R> {
+    fn new(reader: R, most: u64) -> Limited<R> {
+        Limited { reader, left: most, most }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let why = format!("it unpacks to more than {} MiB", self.most >> 20);
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Ok(count)
+    }
+}
+
+fn entry(tar_entry: &tar::Entry<'_, impl Read>, long: LongNames, name: &str) -> Result<Entry> {
     let failed = |e: io::Error| unreadable(name, &e);
     let header = tar_entry.header();
-    let written = PathBuf::from(std::ffi::OsStr::new(&*os(&tar_entry.path_bytes())));
+    let written = long.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    let written = PathBuf::from(os(&written));
     let path = inside(&written).ok_or_else(|| {
         bad(name, format!("the path `{}` leads out of the tree", written.display()))
     })?;
-    let link = tar_entry.link_name_bytes().map(|bytes| PathBuf::from(os(&bytes)));
+    let link = long.link.or_else(|| header.link_name_bytes().map(|bytes| bytes.into_owned()));
+    let link = link.map(|bytes| PathBuf::from(os(&bytes)));
     let linked = || link.clone().filter(|link| !link.as_os_str().is_empty());
     let without = || bad(name, format!("the link `{}` has no target", path.display()));
     let kind = header.entry_type();
@@ -274,6 +351,88 @@ mod tests {
             let error = visit_all(&bytes).unwrap_err();
             assert_eq!(error.message(), format!("the package x cannot be unpacked: {why}"));
         }
+    }
+
+    /// A `.deb` whose data is a tar archive of these headers, each with so many bytes after it.
+    fn with_data(entries: &[(tar::EntryType, u64, &[u8])]) -> Vec<u8> {
+        let mut tar = Vec::new();
+        for (kind, size, content) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_path("x").unwrap();
+            header.set_entry_type(*kind);
+            header.set_mode(0o644);
+            header.set_mtime(0);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_size(*size);
+            header.set_cksum();
+            tar.extend(header.as_bytes());
+            tar.extend(*content);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+        }
+        tar.extend([0; 1024]);
+        let packed = zstd::encode_all(&tar[..], 3).unwrap();
+        ar::write(&[("debian-binary", b"2.0\n"), ("control.tar", b""), ("data.tar.zst", &packed)])
+    }
+
+    fn paths(deb: &[u8]) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        visit_data(deb, "x", |entry, _| {
+            paths.push(entry.path.clone());
+            Ok(())
+        })?;
+        Ok(paths)
+    }
+
+    #[test]
+    fn long_names_are_read_and_longer_ones_refused() {
+        let long = "y".repeat(4000);
+        let name = format!("{long}\0");
+        let entry = (tar::EntryType::Regular, 0, &b""[..]);
+        let named = |kind, size| [(kind, size, name.as_bytes()), entry];
+        let size = name.len() as u64;
+        let read = paths(&with_data(&named(tar::EntryType::GNULongName, size))).unwrap();
+        assert_eq!(read, [PathBuf::from(&long)]);
+        // Nothing of what a header announces is read before it is known to be short.
+        let why = |kind, size| paths(&with_data(&named(kind, size))).unwrap_err();
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink] {
+            let said = "the package x cannot be unpacked: it has a path of 4509715660 bytes, more than Linux' 4096";
+            assert_eq!(why(kind, 4_509_715_660).message(), said);
+        }
+        for kind in [tar::EntryType::XHeader, tar::EntryType::XGlobalHeader] {
+            let said =
+                "the package x cannot be unpacked: it has a PAX header, which dpkg does not read";
+            assert_eq!(why(kind, size).message(), said);
+        }
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_refused() {
+        let mut limited = Limited::new(io::repeat(0), 3 << 20);
+        let error = io::copy(&mut limited, &mut io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "it unpacks to more than 3 MiB");
+        let mut limited = Limited::new(&[1_u8; 100][..], 100);
+        assert_eq!(io::copy(&mut limited, &mut io::sink()).unwrap(), 100);
+
+        // 65 MiB of control files in a few kB.
+        let tar = vec![0_u8; 65 << 20];
+        let packed = zstd::encode_all(&tar[..], 3).unwrap();
+        let deb = ar::write(&[("debian-binary", b"2.0\n"), ("control.tar.zst", &packed)]);
+        let error = control_files(&deb[..], "x").unwrap_err();
+        let said = "the package x cannot be unpacked: it unpacks to more than 64 MiB";
+        assert_eq!(error.message(), said);
+    }
+
+    #[test]
+    fn a_window_of_256_mib_is_refused() {
+        use zstd::zstd_safe::CParameter;
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.set_parameter(CParameter::WindowLog(28)).unwrap();
+        io::copy(&mut io::repeat(1).take(1 << 20), &mut encoder).unwrap();
+        let packed = encoder.finish().unwrap();
+        let deb = ar::write(&[("debian-binary", b"2.0\n"), ("control.tar.zst", &packed)]);
+        let error = control_files(&deb[..], "x").unwrap_err();
+        assert!(error.message().contains("too much memory"), "{error}");
     }
 
     proptest! {

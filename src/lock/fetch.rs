@@ -19,12 +19,16 @@ pub struct Patience {
     /// The pause before the second attempt; each further one is twice as long.
     pub pause: Duration,
     /// How long a connection may take, and how long a server may be silent.
-    pub silence: Duration,
+    pub idle_timeout: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { attempts: 4, pause: Duration::from_secs(1), silence: Duration::from_secs(30) }
+        Patience {
+            attempts: 4,
+            pause: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -86,9 +90,9 @@ impl Fetcher {
     pub fn new(patience: Patience) -> Fetcher {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(patience.silence))
-            .timeout_recv_response(Some(patience.silence))
-            .timeout_per_read(Some(patience.silence))
+            .timeout_connect(Some(patience.idle_timeout))
+            .timeout_recv_response(Some(patience.idle_timeout))
+            .timeout_per_read(Some(patience.idle_timeout))
             .max_idle_connections_per_host(4)
             .user_agent(concat!("imagebuild/", env!("CARGO_PKG_VERSION")))
             .build();

@@ -27,7 +27,7 @@ pub struct Requests {
     pub sets: BTreeMap<String, Vec<String>>,
     /// Names of system users; each has a group of its name.
     pub users: BTreeSet<String>,
-    /// Names of system groups beside those of the users.
+    /// Names of system groups besides those of the users.
     pub groups: BTreeSet<String>,
 }
 
@@ -97,7 +97,7 @@ impl Lock {
         super::file_read::parse(file, text)
     }
 
-    /// Writes the lock, aside and renamed.
+    /// Writes the lock, through a temporary file.
     ///
     /// # Errors
     /// When it cannot be written.

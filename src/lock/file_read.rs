@@ -76,8 +76,9 @@ impl Source<'_> {
     }
 
     fn time(&self, value: &Spanned<String>) -> Result<u64> {
-        date::parse_rfc3339(value.get_ref())
-            .ok_or_else(|| self.wrong(value.span(), "this is no date such as 2026-11-21T02:10:46Z"))
+        date::parse_rfc3339(value.get_ref()).ok_or_else(|| {
+            self.wrong(value.span(), "invalid date, expected for example 2026-11-21T02:10:46Z")
+        })
     }
 
     fn archive(&self, value: Spanned<String>) -> Result<String> {

@@ -81,7 +81,7 @@ fn says_what_is_wrong_and_where() {
             "    \"b\",\n    \"a\",",
             "`a` is not in its place in the sorted list",
         ),
-        ("T07:55:41Z", "", "this is no date such as 2026-11-21T02:10:46Z"),
+        ("T07:55:41Z", "", "invalid date, expected for example 2026-11-21T02:10:46Z"),
         (
             "size = 12",
             "size = -1",

@@ -28,8 +28,8 @@ pub struct Mirrors {
     debian: String,
     security: String,
     snapshot: Option<String>,
-    /// Archives beside Debian's, by id.
-    beside: BTreeMap<String, String>,
+    /// Archives other than Debian's, by id.
+    external: BTreeMap<String, String>,
 }
 
 impl Mirrors {
@@ -53,7 +53,7 @@ impl Mirrors {
             debian: debian.or(host.0).unwrap_or_else(|| PUBLIC_DEBIAN.to_owned()),
             security: security.or(host.1).unwrap_or_else(|| PUBLIC_SECURITY.to_owned()),
             snapshot,
-            beside: BTreeMap::new(),
+            external: BTreeMap::new(),
         })
     }
 
@@ -66,23 +66,23 @@ impl Mirrors {
         Ok(self)
     }
 
-    /// Knows an archive beside Debian's, too.
+    /// Knows an archive other than Debian's, too.
     ///
     /// # Errors
     /// When it is no http, https or file URL.
-    pub fn with_beside(mut self, archive: &str, url: &str) -> Result<Mirrors> {
-        self.beside.insert(archive.to_owned(), base_url(url)?);
+    pub fn with_external(mut self, archive: &str, url: &str) -> Result<Mirrors> {
+        self.external.insert(archive.to_owned(), base_url(url)?);
         Ok(self)
     }
 
     /// Whether there is an archive of this id.
     pub fn knows(&self, archive: &str) -> bool {
-        [DEBIAN, SECURITY, BUILT_IN].contains(&archive) || self.beside.contains_key(archive)
+        [DEBIAN, SECURITY, BUILT_IN].contains(&archive) || self.external.contains_key(archive)
     }
 
     /// The base URL of an archive; that of `debian` for any unknown id.
     pub fn base(&self, archive: &str) -> &str {
-        if let Some(url) = self.beside.get(archive) {
+        if let Some(url) = self.external.get(archive) {
             return url;
         }
         if archive == SECURITY { &self.security } else { &self.debian }

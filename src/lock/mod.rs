@@ -9,13 +9,13 @@
 
 pub mod ar;
 pub mod archives;
-mod beside;
 pub mod builtin;
 mod cleartext;
 pub mod control;
 pub mod date;
 pub mod deb;
 pub mod depends;
+mod external;
 pub mod fetch;
 pub mod file;
 mod file_read;

@@ -10,7 +10,8 @@ use crate::lock::{cleartext, date};
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
-use pgp::types::{KeyDetails, Tag};
+use pgp::ser::Serialize;
+use pgp::types::{KeyDetails, PublicParams, Tag};
 use std::path::Path;
 
 /// The keys of Debian 13: archive, security archive and stable release.
@@ -151,10 +152,8 @@ fn check(
     anchors: &TrustAnchors,
     now: u64,
 ) -> Result<(), String> {
-    use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
     let by = issuer(signature);
-    let strong = [Sha256, Sha384, Sha512, Sha3_256, Sha3_512];
-    if !signature.hash_alg().is_some_and(|algorithm| strong.contains(&algorithm)) {
+    if !has_strong_digest(signature) {
         return Err(format!("the signature by {by} uses a weak digest"));
     }
     if signature.typ() != Some(SignatureType::Text) {
@@ -185,6 +184,38 @@ fn check(
     Err(format!("signed by {by}, which is not trusted"))
 }
 
+/// Whether nobody can make two texts with the digest that is signed.
+fn has_strong_digest(signature: &Signature) -> bool {
+    use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
+    let strong = [Sha256, Sha384, Sha512, Sha3_256, Sha3_512];
+    signature.hash_alg().is_some_and(|algorithm| strong.contains(&algorithm))
+}
+
+fn newest_strong(signatures: Vec<&Signature>) -> Option<&Signature> {
+    let strong = signatures.into_iter().filter(|one| has_strong_digest(one));
+    strong.max_by_key(|one| one.created().map(|at| at.as_secs()))
+}
+
+/// The fewest bits of an RSA modulus: as apt's default policy in Debian 13, and NIST SP 800-57.
+const LEAST_RSA: u16 = 2048;
+
+/// Refuses keys that others can compute, by their kind or length.
+fn strong_key(key: &impl KeyDetails, shown: &str) -> Result<(), String> {
+    let params = key.public_params();
+    if matches!(params, PublicParams::DSA(_)) {
+        return Err(format!("the key {shown} is DSA, which is too weak"));
+    }
+    if matches!(params, PublicParams::RSA(_)) {
+        // RFC 9580, section 5.5.5.1: the modulus first, as a number with its length in bits.
+        let written = params.to_bytes().unwrap_or_default();
+        let bits = written.first_chunk().map_or(0, |length| u16::from_be_bytes(*length));
+        if bits < LEAST_RSA {
+            return Err(format!("the key {shown} is RSA of {bits} bits, less than {LEAST_RSA}"));
+        }
+    }
+    Ok(())
+}
+
 fn good(verified: pgp::errors::Result<()>, by: &str) -> Result<(), String> {
     verified.map_err(|_| format!("the signature by {by} does not fit the text"))
 }
@@ -208,6 +239,7 @@ fn is_by(signature: &Signature, key: &impl KeyDetails) -> bool {
 fn usable_primary(key: &SignedPublicKey, made: u64, now: u64) -> Result<(), String> {
     let primary = &key.primary_key;
     let shown = primary.fingerprint().to_string().to_uppercase();
+    strong_key(primary, &shown)?;
     let mut revocations = key.details.revocation_signatures.iter();
     if revocations.any(|revocation| revocation.verify_key(primary).is_ok()) {
         return Err(format!("the key {shown} is revoked"));
@@ -217,10 +249,13 @@ fn usable_primary(key: &SignedPublicKey, made: u64, now: u64) -> Result<(), Stri
         let own = user.signatures.iter().filter(|s| s.is_certification());
         own.filter(|s| s.verify_certification(primary, Tag::UserId, &user.id).is_ok())
     });
-    let newest = direct.chain(by_users).max_by_key(|s| s.created().map(|at| at.as_secs()));
-    let Some(newest) = newest else {
+    let own: Vec<&Signature> = direct.chain(by_users).collect();
+    if own.is_empty() {
         return Err(format!("the key {shown} has no valid signature of its own"));
-    };
+    }
+    let newest = newest_strong(own).ok_or_else(|| {
+        format!("the key {shown} is bound to its user by weak digests only, like SHA-1")
+    })?;
     in_time(newest, u64::from(primary.created_at().as_secs()), &shown, made, now)
 }
 
@@ -232,18 +267,22 @@ fn usable_subkey(
     now: u64,
 ) -> Result<(), String> {
     let shown = subkey.key.fingerprint().to_string().to_uppercase();
+    strong_key(&subkey.key, &shown)?;
     let valid = |s: &&Signature| s.verify_subkey_binding(&key.primary_key, &subkey.key).is_ok();
     let bindings: Vec<&Signature> = subkey.signatures.iter().filter(valid).collect();
     if bindings.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation)) {
         return Err(format!("the key {shown} is revoked"));
     }
-    let newest = bindings.into_iter().max_by_key(|s| s.created().map(|at| at.as_secs()));
-    let Some(newest) = newest else {
+    if bindings.is_empty() {
         return Err(format!("the key {shown} is not bound to a trusted one"));
-    };
+    }
+    let newest = newest_strong(bindings).ok_or_else(|| {
+        format!("the key {shown} is bound to its primary key by weak digests only, like SHA-1")
+    })?;
     let back = newest.embedded_signature();
-    let agrees =
-        |s: &Signature| s.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok();
+    let agrees = |s: &Signature| {
+        has_strong_digest(s) && s.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok()
+    };
     if !newest.key_flags().sign() || !back.is_some_and(agrees) {
         return Err(format!("the key {shown} may not sign"));
     }
@@ -289,6 +328,31 @@ mod tests {
             why,
             "the key 41587F7DB8C774BCCF131416762F67A0B2C39DE4 expired on 2033-03-22T18:56:21Z"
         );
+    }
+
+    /// Keys and texts that GnuPG made.
+    #[test]
+    fn keys_that_others_can_compute_are_refused() {
+        macro_rules! verify {
+            ($name:literal) => {{
+                let key = include_bytes!(concat!("../../tests/corpus/keys/", $name, ".asc"));
+                let text = include_bytes!(concat!("../../tests/corpus/keys/", $name, ".signed"));
+                let anchors = TrustAnchors::from_bytes(key, "my.asc").unwrap();
+                let now = date::parse_rfc3339("2026-11-29T00:00:00Z").unwrap();
+                verify_cleartext(text, &anchors, now, "InRelease")
+            }};
+        }
+        assert_eq!(verify!("rsa-2048").unwrap(), "Suite: x\n");
+        let cases = [
+            (verify!("rsa-1024"), "is RSA of 1024 bits, less than 2048\n"),
+            (verify!("dsa-2048"), "is DSA, which is too weak\n"),
+            (verify!("sha1-binding"), "is bound to its user by weak digests only, like SHA-1\n"),
+        ];
+        for (verified, why) in cases {
+            let said = verified.unwrap_err().to_string();
+            let first = "error: InRelease has no good signature by a trusted key\n  the key ";
+            assert!(said.starts_with(first) && said.contains(why), "{said}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The pool: every `.deb` of the locks, by digest, in the user's cache.
 //!
-//! A file is written aside, verified while it is written, synced and renamed, so
+//! A file is written to a temporary file, verified while it is written, synced and renamed, so
 //! that what has a name in the pool is whole; two processes at once at worst
 //! fetch a file twice. What no mirror has any more is looked for in the snapshot
 //! archive, and else reported, so that the caller can lock anew.
@@ -24,8 +24,10 @@ use std::time::Duration;
 /// How many files are fetched at once.
 const CONNECTIONS: usize = 4;
 /// The start of the names of files that are not whole yet.
-const ASIDE: &str = ".aside-";
-/// Files aside that are older are left from a process that was killed.
+const PREFIX_OF_TEMPORARY: &str = ".tmp-";
+/// The same, of versions until November 2026.
+const OLD_PREFIX: &str = ".aside-";
+/// Temporary files that are older are left from a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// The snapshot archive takes a state some hours after it was published.
 const SNAPSHOT_LAG: u64 = 6 * 3600;
@@ -63,7 +65,7 @@ impl Pool {
     pub fn new(cache_dir: &Path, mirrors: Mirrors, fetcher: Fetcher, lock: &Lock) -> Result<Pool> {
         let folder = cache_dir.join("pool");
         fs::create_dir_all(&folder)?;
-        remove_abandoned(&folder);
+        fs::remove_abandoned(&folder, &[PREFIX_OF_TEMPORARY, OLD_PREFIX], ABANDONED);
         let archives = lock.suites.iter().map(|suite| suite.archive.clone());
         let dates = archives.filter_map(|id| lock.date_of(&id).map(|date| (id, date))).collect();
         Ok(Pool { folder, mirrors, fetcher, dates })
@@ -192,9 +194,9 @@ impl Pool {
         meter: &Meter,
     ) -> Result<(), Failure> {
         let length = Length::Exactly(package.size);
-        let make = || Aside::new(&self.folder, meter);
-        let aside = self.fetcher.fetch(base, &package.path, length, make)?;
-        let found = Sha256Digest::from_hasher(aside.hasher);
+        let make = || TemporaryFile::new(&self.folder, meter);
+        let temporary = self.fetcher.fetch(base, &package.path, length, make)?;
+        let found = Sha256Digest::from_hasher(temporary.hasher);
         if found != package.sha256 {
             return Err(Failure::Failed(
                 Error::archive(format!(
@@ -208,10 +210,10 @@ impl Pool {
         }
         let path = self.path(package);
         let failed = |e: io::Error| Error::io("write", &path, &e);
-        aside.file.as_file().sync_all().map_err(failed)?;
+        temporary.file.as_file().sync_all().map_err(failed)?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        aside.file.as_file().set_permissions(mode).map_err(failed)?;
-        aside.file.persist(&path).map_err(|e| failed(e.error))?;
+        temporary.file.as_file().set_permissions(mode).map_err(failed)?;
+        temporary.file.persist(&path).map_err(|e| failed(e.error))?;
         Ok(())
     }
 
@@ -233,21 +235,21 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A file that is not whole yet; removed when dropped.
-struct Aside<'a> {
+struct TemporaryFile<'a> {
     file: tempfile::NamedTempFile,
     hasher: Sha256,
     meter: &'a Meter,
 }
 
-impl<'a> Aside<'a> {
-    fn new(folder: &Path, meter: &'a Meter) -> Result<Aside<'a>> {
-        let file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder);
+impl<'a> TemporaryFile<'a> {
+    fn new(folder: &Path, meter: &'a Meter) -> Result<TemporaryFile<'a>> {
+        let file = tempfile::Builder::new().prefix(PREFIX_OF_TEMPORARY).tempfile_in(folder);
         let file = file.map_err(|e| Error::io("make a file in", folder, &e))?;
-        Ok(Aside { file, hasher: Sha256::new(), meter })
+        Ok(TemporaryFile { file, hasher: Sha256::new(), meter })
     }
 }
 
-impl Write for Aside<'_> {
+impl Write for TemporaryFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.hasher.update(&bytes[..count]);
@@ -257,17 +259,5 @@ impl Write for Aside<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
-    }
-}
-
-/// Removes what a killed process left; what cannot be removed does no harm.
-fn remove_abandoned(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let aside = entry.file_name().to_string_lossy().starts_with(ASIDE);
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-        if aside && age.is_some_and(|age| age > ABANDONED) {
-            drop(std::fs::remove_file(entry.path()));
-        }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::depends::{Group, Relation};
 use super::packages::Package;
-use super::solver::{self, Blame, Solver};
+use super::solver::{self, Cause, Solver};
 use super::universe::Universe;
 use crate::error::{Error, Result};
 use crate::names;
@@ -105,7 +105,7 @@ fn edges(solver: &Solver<'_, '_>, package: &Package) -> Result<Vec<String>> {
     Ok(edges.into_iter().collect())
 }
 
-/// Follows the blame from a broken package down to its cause.
+/// Follows the causes from a broken package down to the first.
 fn explain(
     universe: &Universe<'_>,
     solver: &Solver<'_, '_>,
@@ -148,8 +148,8 @@ fn explain_one(
     involved: &mut BTreeSet<String>,
 ) -> Result<Option<Rc<Package>>> {
     let shown = format!("{} {}", package.name, package.version);
-    let enemy = match solver.blame.get(&package.name) {
-        Some(Blame::Conflict(other)) => universe.candidate(other)?,
+    let enemy = match solver.causes.get(&package.name) {
+        Some(Cause::Conflict(other)) => universe.candidate(other)?,
         _ => solver.enemies(package)?.into_iter().next(),
     };
     for group in solver::positive(package) {
@@ -165,7 +165,7 @@ fn explain_one(
         let said = said.or_else(|| {
             solver::objection(b, a).map(|said| format!("{} {} {said}", b.name, b.version))
         });
-        chain.push(said.unwrap_or_else(|| format!("{shown} cannot be beside {}", other.name)));
+        chain.push(said.unwrap_or_else(|| format!("{shown} conflicts with {}", other.name)));
         chain.push(format!("and {} {} is needed as well", other.name, other.version));
     }
     Ok(None)
@@ -181,7 +181,7 @@ fn next_in_chain(
     for relation in &group.0 {
         involved.insert(relation.name.clone());
         let satisfiers = universe.satisfiers(relation)?;
-        let fallen = satisfiers.into_iter().find(|p| solver.blame.contains_key(&p.name));
+        let fallen = satisfiers.into_iter().find(|p| solver.causes.contains_key(&p.name));
         if let Some(fallen) = fallen {
             return Ok(Some(fallen));
         }

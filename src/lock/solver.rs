@@ -20,10 +20,10 @@ pub(super) use queries::{objection, positive};
 
 /// Why a package was given up.
 #[derive(Debug, Clone)]
-pub(super) enum Blame {
+pub(super) enum Cause {
     /// A group that nothing satisfies.
     Unsatisfied,
-    /// Another package that it may not be beside.
+    /// Another package that it conflicts with.
     Conflict(String),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Solver<'u, 'a> {
     states: HashMap<String, State>,
     /// Installed packages in the order of marking.
     order: Vec<String>,
-    pub(super) blame: HashMap<String, Blame>,
+    pub(super) causes: HashMap<String, Cause>,
     /// The package for which another was first tried, and the group it was to satisfy.
     pub(super) reasons: HashMap<String, (Rc<Package>, Group)>,
 }
@@ -53,7 +53,7 @@ impl<'u, 'a> Solver<'u, 'a> {
             universe,
             states: HashMap::new(),
             order: Vec::new(),
-            blame: HashMap::new(),
+            causes: HashMap::new(),
             reasons: HashMap::new(),
         }
     }
@@ -166,14 +166,14 @@ impl<'u, 'a> Solver<'u, 'a> {
                     continue;
                 }
                 if self.is_installed(&other) && self.state(&other)?.protect {
-                    self.blame.insert(package.name.clone(), Blame::Conflict(other));
+                    self.causes.insert(package.name.clone(), Cause::Conflict(other));
                     failed = true;
                     if !protect && !user {
                         return Ok(false);
                     }
                     continue;
                 }
-                self.blame.insert(other.clone(), Blame::Conflict(package.name.clone()));
+                self.causes.insert(other.clone(), Cause::Conflict(package.name.clone()));
                 self.state(&other)?.install = false;
                 if protect {
                     self.discard(&other)?;
@@ -197,7 +197,7 @@ impl<'u, 'a> Solver<'u, 'a> {
             if self.is_satisfied(group)? {
                 failed |= protect && !self.protect_only_solution(group)?;
             } else if !self.install_one_of(package, group, protect)? {
-                self.blame.insert(package.name.clone(), Blame::Unsatisfied);
+                self.causes.insert(package.name.clone(), Cause::Unsatisfied);
                 failed = true;
                 if !protect && !from_user {
                     return Ok(false);

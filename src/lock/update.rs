@@ -70,7 +70,6 @@ pub fn resolve(
 ) -> Result<(Lock, Vec<Change>)> {
     let empty = Lock::default();
     let old = old.unwrap_or(&empty);
-    warn_of_old_state(archives, old);
     let mut universe = archives.universe();
     let mut loose = movable(old, policy)?;
     // What is from an archive that is not there any more must come from another.
@@ -103,19 +102,37 @@ pub fn resolve(
     Ok((if same { old.clone() } else { lock }, changes))
 }
 
-/// A mirror that lags, or a replayed state: Debian's releases name no `Valid-Until`.
-fn warn_of_old_state(archives: &Archives, old: &Lock) {
+/// Refuses archives that are older than the lock's: a mirror that lags, or a replayed state,
+/// which nothing else would tell where a release names no `Valid-Until`, as Debian's own. The
+/// suites in `allowed` may be older, with a warning.
+///
+/// # Errors
+/// For each suite that is older and not allowed; for an allowed one that is none.
+pub fn refuse_older(archives: &Archives, old: &Lock, allowed: &[String]) -> Result<()> {
+    let known = || archives.suites.iter().map(|suite| suite.suite.as_str());
+    if let Some(name) = allowed.iter().find(|name| !known().any(|suite| suite == *name)) {
+        return Err(Error::input(format!("no archive has a suite `{name}`"))
+            .hint(names::suggest(name, known().collect::<Vec<_>>())));
+    }
     for now in &archives.suites {
         let same = |before: &&Suite| (&before.archive, &before.suite) == (&now.archive, &now.suite);
-        if let Some(before) = old.suites.iter().find(same).filter(|before| before.date > now.date) {
-            progress::warn(format!(
-                "the mirror's {} is of {}, the lock's of {}: the mirror is behind, and packages may move to older versions",
-                now.suite,
-                date::rfc3339(now.date),
-                date::rfc3339(before.date)
-            ));
+        let before = old.suites.iter().find(same).filter(|before| before.date > now.date);
+        let Some(before) = before else { continue };
+        let what = format!(
+            "the mirror's {} is of {}, the lock's of {}",
+            now.suite,
+            date::rfc3339(now.date),
+            date::rfc3339(before.date)
+        );
+        if !allowed.contains(&now.suite) {
+            return Err(Error::archive(what).hint(format!(
+                "the mirror is behind, or somebody replays an old state, with old holes: name another with `--mirror URL`, or take it with `imagebuild lock --allow-older {}`",
+                now.suite
+            )));
         }
+        progress::warn(format!("{what}: packages may move to older versions"));
     }
+    Ok(())
 }
 
 /// The names of locked packages that may move from the start.

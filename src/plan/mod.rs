@@ -6,6 +6,7 @@ pub mod guid;
 pub mod layout;
 pub mod render;
 mod render_context;
+mod render_credentials;
 mod render_firewall;
 mod render_floating;
 mod render_generated;

@@ -152,6 +152,11 @@ fn render(spec: &Spec, source: &str, file: &TreeFile, context: &Context<'_>) -> 
     template.render(Serde(context)).map_err(failed)
 }
 
+/// What one file may take to render, in minijinja's fuel: one for each instruction, and for
+/// each 64 bytes that are made; so at most 256 MiB, and some second. The longest of the
+/// built-in templates takes a few thousand.
+const FUEL: u64 = 4 << 20;
+
 fn environment<'a>(reached: &Reached<'a>) -> Result<Environment<'a>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -160,6 +165,7 @@ fn environment<'a>(reached: &Reached<'a>) -> Result<Environment<'a>, minijinja::
     environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_debug(true);
+    environment.set_fuel(Some(FUEL));
     for (name, text) in reached {
         environment.add_template(name, text)?;
     }
@@ -204,10 +210,12 @@ fn template_error(source: &str, reached: &Reached<'_>, cause: &minijinja::Error)
     let name = cause.name().filter(|name| reached.contains_key(name)).unwrap_or(source);
     let text = reached.get(name).copied().unwrap_or("");
     let undefined = cause.kind() == minijinja::ErrorKind::UndefinedError;
+    let endless = cause.kind() == minijinja::ErrorKind::OutOfFuel;
     let span = cause.range().or_else(|| line_span(text, cause.line()?));
     let wanted = span.clone().and_then(|span| text.get(span)).unwrap_or("").trim().to_owned();
     let message = match (undefined, cause.detail()) {
         (true, _) if !wanted.is_empty() => format!("`{wanted}` is not defined in this template"),
+        _ if endless => format!("the template takes more than {FUEL} steps"),
         (_, Some(detail)) => format!("the template is wrong: {detail}"),
         (_, None) => format!("the template is wrong: {}", cause.kind()),
     };
@@ -218,6 +226,8 @@ fn template_error(source: &str, reached: &Reached<'_>, cause: &minijinja::Error)
     };
     if undefined {
         error.hint("templates know `server`, `arch`, `site` and `peers`; look for the name in the built-in overlays")
+    } else if endless {
+        error.hint("a loop in a loop, or a text that doubles? No file of a server is that long")
     } else {
         error.hint("templates are minijinja's: https://docs.rs/minijinja/latest/minijinja/syntax/")
     }

@@ -15,6 +15,7 @@ pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -
     let mut files: Vec<ConfigFile> = spec.roles_of(server).flat_map(links).collect();
     if server.has_role(BASE_ROLE) {
         files.push(credentials(spec, server));
+        files.extend(super::render_credentials::files(spec, server));
         files.push(checks(spec, server));
         files.push(boot_conf(spec, server));
         files.extend(authorized_keys(spec, architecture));
@@ -35,7 +36,8 @@ fn links(role: &Role) -> Vec<ConfigFile> {
     role.links.iter().map(|(path, target)| ConfigFile::link(path, target, &source)).collect()
 }
 
-/// The table that `imagebuild-seed` reads: one line a credential, tabs between.
+/// The table that `imagebuild-seed` and the initramfs read: one line a credential, tabs
+/// between.
 fn credentials(spec: &Spec, server: &Server) -> ConfigFile {
     let mut lines = BTreeMap::new();
     for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
@@ -53,7 +55,7 @@ fn credentials(spec: &Spec, server: &Server) -> ConfigFile {
 }
 
 /// The credential's names on `server`: `{network}` stands for each of its networks.
-fn names(credential: &Credential, server: &Server) -> Vec<String> {
+pub(super) fn names(credential: &Credential, server: &Server) -> Vec<String> {
     if !credential.name.contains("{network}") {
         return vec![credential.name.clone()];
     }

@@ -78,8 +78,8 @@ fn gateways(network: &Network, architecture: &Architecture, server: &Server) -> 
         return own;
     }
     let through = enabled(architecture).and_then(|nat| architecture.servers.get(&nat.through));
-    let lent = through.and_then(|through| through.addresses.get(&network.name));
-    lent.map_or_else(Vec::new, |lent| lent.all().map(|address| address.to_string()).collect())
+    let shared = through.and_then(|through| through.addresses.get(&network.name));
+    shared.map_or_else(Vec::new, |shared| shared.all().map(|address| address.to_string()).collect())
 }
 
 /// LVS' direct routing leaves the packets' address as it is: every real server must
@@ -129,7 +129,7 @@ fn nat_rules(nat: &Nat, architecture: &Architecture) -> String {
         writeln!(masquerade, "        oifname \"{outside}\" {from} masquerade").ok();
     }
     format!(
-        "# The way out for servers without a public address, through {}.\ntable inet imagebuild {{\n    chain through {{\n        ct state established,related accept\n{forward}    }}\n\n    chain lend-address {{\n        type nat hook postrouting priority srcnat;\n{masquerade}    }}\n}}\n",
+        "# The way out for servers without a public address, through {}.\ntable inet imagebuild {{\n    chain through {{\n        ct state established,related accept\n{forward}    }}\n\n    chain nat-out {{\n        type nat hook postrouting priority srcnat;\n{masquerade}    }}\n}}\n",
         nat.through
     )
 }

@@ -3,8 +3,9 @@
 use super::common;
 use super::layout::{Growth, Layout, Sizes};
 use super::render;
-use super::step::{ImageStep, Link, PackageRef, Step, ThrowAway};
+use super::step::{DummyCredential, ImageStep, Link, PackageRef, Step};
 use crate::error::{Error, Result};
+use crate::lock::builtin;
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
 use crate::lock::mirror;
@@ -19,8 +20,12 @@ pub const TOOLS: &str = "tools/build";
 pub const VM_TOOLS: &str = "tools/vm";
 
 /// The kernel's command line beside what GRUB adds: consoles on screen and serial
-/// line, the book's interface names, a panic reboots after half a minute.
-const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30";
+/// line, the book's interface names, a panic reboots after half a minute. Of the security
+/// modules those that have something to enforce here, as for `bpf` systemd would load a
+/// program that no unit uses. The kernel does not compare its ciphers with known answers
+/// at every boot, a tenth of all that an emulated processor does until a server is up:
+/// dm-verity, the only one to use them, would not find the root with a wrong one.
+const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30 lsm=lockdown,capability,landlock,yama,apparmor cryptomgr.notests";
 
 /// Where GRUB, and the programs of the initramfs, come from.
 const BOOT_PACKAGES: [&str; 5] =
@@ -44,7 +49,37 @@ pub struct Plan {
     pub layout: Layout,
     /// The steps; the last one is the image.
     pub steps: Vec<Planned>,
+    /// The step that unpacks the programs that make the image.
+    #[serde(skip)]
+    pub tools: Key,
+    /// The step that installs its packages.
+    #[serde(skip)]
+    pub packages: Key,
 }
+
+/// What a build of a set of tools does: one step.
+#[derive(Debug, Clone)]
+pub struct ToolsPlan(pub Planned);
+
+impl ToolsPlan {
+    /// The plan of a set of the lock.
+    ///
+    /// # Errors
+    /// When the lock lacks the set.
+    pub fn new(lock: &Lock, set: &str) -> Result<ToolsPlan> {
+        Planned::new(Step::Tools { packages: refs(lock, set)? }).map(ToolsPlan)
+    }
+}
+
+impl Planned {
+    fn new(step: Step) -> Result<Planned> {
+        Ok(Planned { key: step.key()?, step })
+    }
+}
+
+/// The steps of a plan while it is made.
+#[derive(Debug, Default)]
+struct Steps(Vec<Planned>);
 
 impl Plan {
     /// The plan for `server` of `architecture`.
@@ -57,42 +92,42 @@ impl Plan {
         architecture: &Architecture,
         server: &Server,
     ) -> Result<Plan> {
-        let mut plan =
-            Plan { image: server.image_id.clone(), layout: layout(server)?, steps: Vec::new() };
+        let (image, layout) = (server.image_id.clone(), layout(server)?);
+        let mut steps = Steps::default();
         let epoch = epoch(lock)?;
         let packages = refs(lock, &set_name(architecture, server))?;
-        let tools = plan.add(Step::Tools { packages: refs(lock, TOOLS)? })?;
+        let tools = steps.add(Step::Tools { packages: refs(lock, TOOLS)? })?;
         let (package, kernel_release) = kernel(&packages)?;
         let (release, init) = (kernel_release.clone(), text(spec, "overlays/initramfs/init")?);
-        let kernel = plan.add(Step::Kernel { tools, package, release, init, epoch })?;
-        let bootloader = plan.add(Step::Bootloader { tools, epoch })?;
-        let tree = plan.add_packages(spec, lock, server, tools, &packages)?;
-        let packages_layer = plan.add(Step::PackagesLayer { tools, tree, epoch })?;
+        let kernel = steps.add(Step::Kernel { tools, package, release, init, epoch })?;
+        let bootloader = steps.add(Step::Bootloader { tools, epoch })?;
+        let tree = steps.add_packages(spec, lock, server, tools, &packages)?;
+        let packages_layer = steps.add(Step::PackagesLayer { tools, tree, epoch })?;
         let files = render::config_files(spec, architecture, server)?;
-        let validate = plan.add_validators(spec, architecture, server, &files, (tree, epoch))?;
-        let config = plan.add(Step::ConfigLayer { tools, tree, files, epoch })?;
-        let (image, size) = (plan.image.clone(), server.disk.state.bytes());
-        let state = plan.add(Step::State { tools, image: image.clone(), size, epoch })?;
-        let esp = plan.add(Step::Esp {
+        let validate = steps.add_validators(spec, architecture, server, &files, (tree, epoch))?;
+        let config = steps.add(Step::ConfigLayer { tools, tree, files, epoch })?;
+        let size = server.disk.state.bytes();
+        let state = steps.add(Step::State { tools, image: image.clone(), size, epoch })?;
+        let esp = steps.add(Step::Esp {
             tools,
             bootloader,
             kernel,
             packages: packages_layer,
             config,
-            image,
+            image: image.clone(),
             grub_cfg: text(spec, "overlays/grub/grub.cfg")?,
             arguments: format!("{ARGUMENTS} {}", architecture.boot.argument()),
             size: server.disk.esp.bytes(),
             epoch,
         })?;
-        let inventory = plan.add(Step::Inventory { tree, packages: packages.clone() })?;
-        let (layout, version) = (plan.layout.clone(), server.image_version.clone());
+        let inventory = steps.add(Step::Inventory { tree, packages: packages.clone() })?;
+        let version = server.image_version.clone();
         let requested = spec.packages(server).into_iter().map(str::to_owned).collect();
         let boot = boot(&refs(lock, TOOLS)?);
         let own = own(lock, &packages);
         let lock = lock.digest();
         let keys = ImageStep {
-            layout,
+            layout: layout.clone(),
             bootloader,
             esp,
             packages_layer,
@@ -109,23 +144,22 @@ impl Plan {
             own,
             epoch,
         };
-        plan.add(Step::Image(Box::new(keys)))?;
-        Ok(plan)
+        steps.add(Step::Image(Box::new(keys)))?;
+        Ok(Plan { image, layout, steps: steps.0, tools, packages: tree })
     }
 
-    /// The plan of a tools closure alone; there is no disk in it.
-    ///
-    /// # Errors
-    /// When the lock lacks the set.
-    pub fn of_tools(lock: &Lock, set: &str) -> Result<Plan> {
-        let disk_guid = super::guid::Guid::of_name(set);
-        let image = set.to_owned();
-        let layout = Layout { image, disk_guid, size: 0, partitions: Vec::new() };
-        let mut plan = Plan { image: set.to_owned(), layout, steps: Vec::new() };
-        plan.add(Step::Tools { packages: refs(lock, set)? })?;
-        Ok(plan)
+    /// The plan as a table: one line a step, then the disk map.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("plan for {}\n", self.image);
+        for planned in &self.steps {
+            let (key, step) = (planned.key.short(), &planned.step);
+            text += &format!("  {key}  {:<14}  {}\n", step.name(), step.summary());
+        }
+        text + "\n" + &self.layout.to_string()
     }
+}
 
+impl Steps {
     /// The steps that install packages: what all servers have in common, then the rest.
     fn add_packages(
         &mut self,
@@ -142,10 +176,12 @@ impl Plan {
         let base = Step::Base { tools, packages: shared, ids: ids_of_all, epoch };
         let base = self.add(base)?;
         let ids = ids(lock, spec.roles_of(server));
-        self.add(Step::Packages { tools, base, packages: packages.to_vec(), ids, epoch })
+        // Ours has one script, and none of its files is a program with rights.
+        let own = own(lock, packages).into_iter().filter(|name| name != builtin::NAME).collect();
+        self.add(Step::Packages { tools, base, packages: packages.to_vec(), own, ids, epoch })
     }
 
-    /// A step for each program that judges the configuration: it runs again when what it
+    /// A step for each program that validates the configuration: it runs again when what it
     /// reads has changed.
     fn add_validators(
         &mut self,
@@ -155,7 +191,7 @@ impl Plan {
         files: &[render::ConfigFile],
         (tree, epoch): (Key, u64),
     ) -> Result<Vec<Key>> {
-        let (links, credentials) = (links(architecture, server), throw_aways(spec, server));
+        let (links, credentials) = (links(architecture, server), dummy_credentials(spec, server));
         let step = |validator: &Validator| {
             let files = files.iter().filter(|file| validator.is_shown(&file.path));
             // An address that it does not look at must not have it run again.
@@ -175,19 +211,10 @@ impl Plan {
     }
 
     fn add(&mut self, step: Step) -> Result<Key> {
-        let key = step.key()?;
-        self.steps.push(Planned { key, step });
+        let planned = Planned::new(step)?;
+        let key = planned.key;
+        self.0.push(planned);
         Ok(key)
-    }
-
-    /// The plan as a table: one line a step, then the disk map.
-    pub fn to_text(&self) -> String {
-        let mut text = format!("plan for {}\n", self.image);
-        for planned in &self.steps {
-            let (key, step) = (planned.key.short(), &planned.step);
-            text += &format!("  {key}  {:<14}  {}\n", step.name(), step.summary());
-        }
-        text + "\n" + &self.layout.to_string()
     }
 }
 
@@ -318,12 +345,12 @@ fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {
     server.addresses.iter().filter_map(of).collect()
 }
 
-fn throw_aways(spec: &Spec, server: &Server) -> Vec<ThrowAway> {
+fn dummy_credentials(spec: &Spec, server: &Server) -> Vec<DummyCredential> {
     spec.roles_of(server)
         .flat_map(|role| &role.credentials)
         .filter_map(|credential| {
             let install = credential.install.as_ref()?;
-            Some(ThrowAway {
+            Some(DummyCredential {
                 path: install.path.clone(),
                 owner: format!("{}:{}", install.owner, install.group),
                 mode: install.mode.0,

@@ -89,6 +89,9 @@ pub enum Step {
         base: Key,
         /// All packages; those in the base are there already.
         packages: Vec<PackageRef>,
+        /// Those of them that are not of Debian's archives: none may bring a setuid program.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        own: Vec<String>,
         /// Numbers of users and groups.
         ids: Ids,
         /// SOURCE_DATE_EPOCH.
@@ -125,7 +128,7 @@ pub enum Step {
         /// The server's links and addresses.
         links: Vec<Link>,
         /// Files that credentials are copied to: path, owner, group, mode, how made.
-        credentials: Vec<ThrowAway>,
+        credentials: Vec<DummyCredential>,
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
@@ -215,7 +218,7 @@ pub struct ImageStep {
 
 /// A credential's file, made for the validators only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ThrowAway {
+pub struct DummyCredential {
     /// Where it is installed.
     pub path: String,
     /// Owner and group, as chown(1) takes them.

@@ -2,7 +2,7 @@
 //! scripts, in a sandbox that has nothing of the host.
 //!
 //! What comes out equals what apt and dpkg make of the same packages, but for
-//! the list in `exceptions.rs`; `tests/equality.rs` holds it to that.
+//! the list in `exceptions.rs`; `tests/images/equality.rs` holds it to that.
 
 pub mod exceptions;
 pub mod ids;

@@ -44,12 +44,12 @@ pub struct Tree<'a> {
 
 impl Tree<'_> {
     /// Makes a tree of packages that many servers have in common, from nothing, in
-    /// `aside/tree`. It is not finished: [`Tree::make`] goes on from it.
+    /// `temporary/tree`. It is not finished: [`Tree::make`] goes on from it.
     ///
     /// # Errors
     /// As [`Tree::make`].
-    pub fn make_base(&self, aside: &Path) -> Result<()> {
-        let tree = aside.join("tree");
+    pub fn make_base(&self, temporary: &Path) -> Result<()> {
+        let tree = temporary.join("tree");
         fs::create_dir_all(&tree)?;
         let order = self.order();
         let sandbox = lay_out(self.sandbox(&tree), &order.bootstrap);
@@ -58,19 +58,19 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Makes the tree in `aside/tree` from a copy of the `base` tree, its listing in
-    /// `aside/listing.json`, and the modes of its folders in `aside/folders.json`.
+    /// Makes the tree in `temporary/tree` from a copy of the `base` tree, its listing in
+    /// `temporary/listing.json`, and the modes of its folders in `temporary/folders.json`.
     ///
     /// # Errors
     /// When a maintainer script fails (with its output), or a user has no number.
-    pub fn make(&self, base: &Path, aside: &Path) -> Result<()> {
-        let tree = aside.join("tree");
+    pub fn make(&self, base: &Path, temporary: &Path) -> Result<()> {
+        let tree = temporary.join("tree");
         fs::create_dir_all(&tree)?;
         let sandbox = self.sandbox(&tree).bind(base, BASE);
         let sandbox = sandbox.op(Op::Copy { from: BASE.into(), into: TARGET.into() });
         let sandbox = self.install(sandbox, &self.order());
-        finish(sandbox, aside)?.execute().map_err(explain_failure)?;
-        write_folders(aside)?;
+        finish(sandbox, temporary)?.execute().map_err(explain_failure)?;
+        write_folders(temporary)?;
         check_ids(&tree, self.ids)
     }
 
@@ -92,7 +92,7 @@ impl Tree<'_> {
     fn install(&self, sandbox: Sandbox, order: &Order) -> Sandbox {
         let sandbox = sandbox.op(Op::PrepareChroot { tree: TARGET.into() });
         let sandbox = self.hide_sysusers(sandbox);
-        let sandbox = stand_ins(database_into_memory(sandbox));
+        let sandbox = shims(database_into_memory(sandbox));
         let sandbox = dpkg_bootstrap(sandbox, order);
         let sandbox = use_locked_ids(sandbox, self.ids);
         database_onto_disk(dpkg_rounds(sandbox, order))
@@ -129,9 +129,9 @@ fn dpkg_rounds(mut sandbox: Sandbox, order: &Order) -> Sandbox {
     run(sandbox, &dpkg(&["--configure", "--pending"], [].iter()))
 }
 
-/// Runs dpkg, whose scripts find the stand-ins first.
+/// Runs dpkg, whose scripts find the shims first.
 fn run(sandbox: Sandbox, argv: &[String]) -> Sandbox {
-    let path = format!("{STAND_INS}:{}", crate::sandbox::PATH);
+    let path = format!("{SHIMS}:{}", crate::sandbox::PATH);
     sandbox.program(argv, &[("PATH", &path)], true)
 }
 
@@ -180,22 +180,22 @@ fn file(path: &str, text: &str, mode: u32) -> Op {
 }
 
 /// Where scripts find programs before the real ones; gone with /run.
-const STAND_INS: &str = "/run/imagebuild/bin";
+const SHIMS: &str = "/run/imagebuild/bin";
 
 /// Programs that maintainer scripts call often and that do little, slowly: these do the
 /// same for the plain cases, and leave all others to the real ones. That the tree is the
-/// same, the comparison with apt's trees proves (tests/equality.rs).
+/// same, the comparison with apt's trees proves (tests/images/equality.rs).
 const PROGRAMS: [(&str, &str); 6] = [
-    ("munin-node-configure", include_str!("stand-ins/munin-node-configure")),
-    ("phpenmod", include_str!("stand-ins/phpenmod")),
-    ("phpquery", include_str!("stand-ins/phpquery")),
-    ("ucf", include_str!("stand-ins/ucf")),
-    ("ucfr", include_str!("stand-ins/ucfr")),
-    ("update-ca-certificates", include_str!("stand-ins/update-ca-certificates")),
+    ("munin-node-configure", include_str!("shims/munin-node-configure")),
+    ("phpenmod", include_str!("shims/phpenmod")),
+    ("phpquery", include_str!("shims/phpquery")),
+    ("ucf", include_str!("shims/ucf")),
+    ("ucfr", include_str!("shims/ucfr")),
+    ("update-ca-certificates", include_str!("shims/update-ca-certificates")),
 ];
 
-fn stand_ins(sandbox: Sandbox) -> Sandbox {
-    let folder = STAND_INS.trim_start_matches('/');
+fn shims(sandbox: Sandbox) -> Sandbox {
+    let folder = SHIMS.trim_start_matches('/');
     PROGRAMS.iter().fold(sandbox, |sandbox, (name, text)| {
         sandbox.op(file(&format!("{folder}/{name}"), text, 0o755))
     })
@@ -243,8 +243,8 @@ fn use_locked_ids(sandbox: Sandbox, ids: &Ids) -> Sandbox {
 ///
 /// # Errors
 /// When the listing's file cannot be made.
-pub fn finish(sandbox: Sandbox, aside: &Path) -> Result<Sandbox> {
-    let listing = aside.join("listing.json");
+pub fn finish(sandbox: Sandbox, temporary: &Path) -> Result<Sandbox> {
+    let listing = temporary.join("listing.json");
     std::fs::write(&listing, "").map_err(|e| Error::io("write", &listing, &e))?;
     let restore = format!(
         "if [ -e {TARGET}/run/imagebuild/adduser.conf ]; then cp -p {TARGET}/run/imagebuild/adduser.conf {TARGET}/etc/adduser.conf; fi\n\
@@ -270,8 +270,8 @@ fn explain_failure(error: Error) -> Error {
 
 /// Notes the folders that are not simply root's and 0755: a layer over the packages
 /// that has files in them must repeat their mode and owner.
-fn write_folders(aside: &Path) -> Result<()> {
-    let listing = listing_from_json(&aside.join("listing.json"))?;
+fn write_folders(temporary: &Path) -> Result<()> {
+    let listing = listing_from_json(&temporary.join("listing.json"))?;
     let folders: BTreeMap<&str, (u32, u32, u32)> = listing
         .iter()
         .filter(|file| file.kind == FileKind::Directory)
@@ -279,10 +279,10 @@ fn write_folders(aside: &Path) -> Result<()> {
         .map(|file| (file.path.as_str(), (file.mode, file.uid, file.gid)))
         .collect();
     let json = serde_json::to_vec_pretty(&folders).map_err(|e| Error::build(e.to_string()))?;
-    fs::write_atomically(&aside.join("folders.json"), &json)
+    fs::write_atomically(&temporary.join("folders.json"), &json)
 }
 
 fn check_ids(tree: &Path, ids: &Ids) -> Result<()> {
-    let read = |name: &str| fs::read_to_string(&tree.join("etc").join(name));
-    ids::check(&read("passwd")?, &read("group")?, ids)
+    let read = |path: &str| fs::read_to_string(&fs::in_tree(tree, path)?);
+    ids::check(&read("etc/passwd")?, &read("etc/group")?, ids)
 }

@@ -4,14 +4,15 @@
 //! the new process namespace: it mounts, changes the root and does the commands.
 //! When either ends, for whatever reason, the kernel ends everything inside.
 
+use super::confine::confine;
 use super::mounts::enter_root;
-use super::{Command, HOST_NAME, ID_MAPPER, INNER, Outcome, Report, Root, Sandbox, ids};
+use super::{Command, HOST_NAME, INNER, Outcome, Report, Root, Sandbox, ids, namespaces};
 use crate::error::{Error, Result};
 use crate::exec;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::wait;
 use nix::unistd::Pid;
@@ -69,58 +70,27 @@ pub(super) fn failed(doing: &str, cause: &dyn std::fmt::Display) -> Error {
 }
 
 /// Ends with the parent, even when the parent is killed.
-fn end_with_parent() -> Result<()> {
+pub(super) fn end_with_parent() -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("bind its life to its parent", &e))
 }
 
 fn outer() -> Result<()> {
     end_with_parent()?;
+    namespaces::leave_caller()?;
     let mut job = Vec::new();
     std::io::stdin().read_to_end(&mut job).map_err(|e| failed("read the job", &e))?;
-    let sandbox: Sandbox = parse(&job)?;
-    if sandbox.user_namespace {
-        enter_user_namespace()?;
-    }
-    let mut flags = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC;
-    if !sandbox.network {
-        flags |= CloneFlags::CLONE_NEWNET;
-    }
-    unshare(flags).map_err(|e| {
-        failed("make namespaces", &e)
-            .hint("in a container this needs CAP_SYS_ADMIN, or user namespaces")
-    })?;
+    namespaces::enter(&parse(&job)?)?;
     let status = exec::become_parent_of(&own_file()?, &[INNER], &job)
         .map_err(|e| failed("start the inner process", &e))?;
     if status.success() { Ok(()) } else { Err(Error::build(format!("the sandbox died: {status}"))) }
 }
 
-fn own_file() -> Result<PathBuf> {
+pub(super) fn own_file() -> Result<PathBuf> {
     std::env::current_exe().map_err(|e| failed("find this program", &e))
 }
 
 fn parse(job: &[u8]) -> Result<Sandbox> {
     serde_json::from_slice(job).map_err(|e| failed("understand the job", &e))
-}
-
-fn enter_user_namespace() -> Result<()> {
-    let own_pid = std::process::id().to_string();
-    let mapper = exec::start_waiting(&own_file()?, &[ID_MAPPER, &own_pid])
-        .map_err(|e| failed("start the id mapper", &e))?;
-    unshare(CloneFlags::CLONE_NEWUSER).map_err(|e| {
-        failed("make a user namespace", &e).hint(format!(
-            "the kernel or its AppArmor policy forbids them to ordinary users (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces); {}",
-            ids::WAYS_OUT
-        ))
-    })?;
-    mapper.release()?;
-    let root = (nix::unistd::Uid::from_raw(0), nix::unistd::Gid::from_raw(0));
-    nix::unistd::setgroups(&[]).map_err(|e| failed("drop groups", &e))?;
-    nix::unistd::setresgid(root.1, root.1, root.1).map_err(|e| failed("become group 0", &e))?;
-    nix::unistd::setresuid(root.0, root.0, root.0).map_err(|e| failed("become user 0", &e))?;
-    end_with_parent()
 }
 
 fn inner() -> Result<Report> {
@@ -136,22 +106,31 @@ fn inner() -> Result<Report> {
     if !matches!(sandbox.root, Root::Host) {
         enter_root(&sandbox)?;
     }
-    let mut outcomes = Vec::new();
-    for command in &sandbox.commands {
-        outcomes.push(perform(command, sandbox.epoch)?);
-    }
-    Ok(Report::Done(outcomes))
+    close_to_programs()?;
+    let outcomes: Result<Vec<Outcome>> =
+        sandbox.commands.iter().map(|command| perform(command, &sandbox)).collect();
+    Ok(Report::Done(outcomes?))
 }
 
-fn perform(command: &Command, epoch: u64) -> Result<Outcome> {
+/// Hides what this process, with all its rights, has in memory and open from the programs
+/// that it starts (ptrace(2), access mode checking). And none of them, as it crashes, starts
+/// the program of core_pattern, which the kernel runs as root of the machine: for that a
+/// limit of one byte counts, and none of zero (fs/coredump.c).
+fn close_to_programs() -> Result<()> {
+    prctl::set_dumpable(false).map_err(|e| failed("hide process 1", &e))?;
+    setrlimit(Resource::RLIMIT_CORE, 1, 1).map_err(|e| failed("forbid core dumps", &e))
+}
+
+fn perform(command: &Command, sandbox: &Sandbox) -> Result<Outcome> {
     match command {
         Command::Do(op) => op.perform().map(|output| Outcome { code: 0, output }),
         Command::Run { argv, env, must_succeed } => {
             let [program, args @ ..] = argv.as_slice() else {
-                return Err(Error::build("a command without a program"));
+                return Err(Error::bug("a command without a program"));
             };
-            let env = environment(env, epoch);
-            let (code, output) = exec::run_merged(program, args, &env, end_the_rest)
+            let env = environment(env, sandbox.epoch);
+            let confine = || confine(sandbox.network_rights);
+            let (code, output) = exec::run_merged(program, args, &env, confine, end_the_rest)
                 .map_err(|e| failed(&format!("run {program}"), &e))?;
             if *must_succeed && code != 0 {
                 let words: Vec<String> = argv.iter().map(|arg| exec::quote(arg)).collect();

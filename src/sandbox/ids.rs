@@ -1,8 +1,9 @@
-//! User and group ids of a sandbox that an ordinary user starts.
+//! User and group ids of a sandbox.
 //!
-//! Id 0 inside is the user himself; 1 to 65535 are his subordinate ids
-//! (subuid(5)), mapped by newuidmap(1) and newgidmap(1): the one thing that is
-//! taken from the host's programs, as only a setuid program can do it.
+//! Those of root's sandboxes are the machine's own: the owners of files are the same inside
+//! and outside. Of an ordinary user's, id 0 inside is the user himself; 1 to 65535 are his subordinate ids (subuid(5)), mapped by
+//! newuidmap(1) and newgidmap(1): the one thing that is taken from the host's programs, as
+//! only a setuid program can do it.
 
 use crate::error::{Error, Result};
 use crate::exec::Program;
@@ -19,6 +20,9 @@ pub(super) const WAYS_OUT: &str = "either run as root, or install the package `u
 /// # Errors
 /// When there is no range or no newuidmap: with the ways out.
 pub(super) fn map(pid: u32) -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return ["uid_map", "gid_map"].iter().try_for_each(|file| map_same(pid, file));
+    }
     for Range { tool, own, start } in ranges()? {
         Program::new(tool)
             .arg(pid.to_string())
@@ -27,6 +31,25 @@ pub(super) fn map(pid: u32) -> Result<()> {
             .map_err(|e| e.hint(WAYS_OUT))?;
     }
     Ok(())
+}
+
+/// Maps every id that this process's own user namespace has to itself.
+fn map_same(pid: u32, file: &str) -> Result<()> {
+    let own = Path::new("/proc/self").join(file);
+    let text = crate::fs::read_to_string(&own)?;
+    let path = Path::new("/proc").join(pid.to_string()).join(file);
+    std::fs::write(&path, same(&text)).map_err(|e| Error::io("write", &path, &e))
+}
+
+/// The map that leads from each id to itself, for the ids of another map
+/// (user_namespaces(7): first inside, first outside, how many).
+fn same(map: &str) -> String {
+    let line = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (first, _, count) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(format!("{first} {first} {count}\n"))
+    };
+    map.lines().filter_map(line).collect()
 }
 
 /// Checks that the ids of a sandbox can be mapped: at once, not after minutes of work.
@@ -93,6 +116,12 @@ fn no_tool(tool: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_has_the_ids_that_he_has_outside() {
+        assert_eq!(same("         0          0 4294967295\n"), "0 0 4294967295\n");
+        assert_eq!(same("0 1000 1\n1 100000 65536\n"), "0 0 1\n1 1 65536\n");
+    }
 
     #[test]
     fn finds_a_range_by_name_or_number_that_is_large_enough() {

@@ -3,15 +3,19 @@
 //! A sandbox has its own mounts, processes, network (loopback only, or nothing),
 //! host name and IPC. It is set up by a second process of this very program
 //! (`child.rs`), so that mounts and processes end with it, even after `kill -9`.
-//! As root it needs nothing else; an ordinary user gets a user namespace with his
-//! subordinate ids (`ids.rs`), so that files have the owners that they must have.
+//! It has a user namespace, of the same ids for root, of his subordinate ids for an ordinary
+//! user (`ids.rs`), so that files have the owners that they must have. Programs have few
+//! capabilities and few system calls (`confine.rs`), and no way to a terminal.
 
 mod child;
+mod confine;
 mod copy;
 mod ids;
 mod listing;
 mod mounts;
+mod namespaces;
 mod ops;
+mod privileged;
 mod sort;
 
 pub use child::{PATH, run_id_mapper, run_inner, run_outer};
@@ -23,7 +27,7 @@ use crate::error::{Error, Kind, Result};
 use crate::exec::{Output, Program, Spawned};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Hidden first arguments with which this program becomes the sandbox's own parts.
 pub const OUTER: &str = "__sandbox";
@@ -90,16 +94,22 @@ pub struct Sandbox {
     commands: Vec<Command>,
     epoch: u64,
     user_namespace: bool,
-    network: bool,
+    network_rights: bool,
 }
 
 impl Sandbox {
     /// A job in this root; every program sees the clock of files as `epoch`
     /// (SOURCE_DATE_EPOCH, seconds since 1970).
     pub fn new(root: Root, epoch: u64) -> Sandbox {
-        let user_namespace = !nix::unistd::geteuid().is_root();
         let (binds, commands) = (Vec::new(), Vec::new());
-        Sandbox { root, binds, commands, epoch, user_namespace, network: false }
+        Sandbox { root, binds, commands, epoch, user_namespace: true, network_rights: false }
+    }
+
+    /// Lets programs make and configure links and bind any port, in the sandbox's own network.
+    #[must_use]
+    pub fn network_rights(mut self) -> Sandbox {
+        self.network_rights = true;
+        self
     }
 
     /// Shows `source` of the host at `target`, read-only.
@@ -173,8 +183,47 @@ impl Sandbox {
     }
 
     fn program_of_outer(&self) -> Result<Program> {
+        let user_namespace = self.gets_user_namespace()?;
+        self.show();
+        Sandbox { user_namespace, ..self.clone() }.outer()
+    }
+
+    /// The outer process, which reads this job.
+    fn outer(&self) -> Result<Program> {
         let job = serde_json::to_vec(self)
             .map_err(|e| Error::build(format!("cannot describe the sandbox: {e}")))?;
+        Ok(Program::new(helper()?).arg(OUTER).stdin(job).quiet())
+    }
+
+    /// Whether there is a user namespace around it. For an ordinary user there must be; root
+    /// has one where the kernel and a container around it allow one, which is tried once in a
+    /// run. Without programs ([`Root::Host`]) he needs none.
+    fn gets_user_namespace(&self) -> Result<bool> {
+        static FOR_ROOT: Mutex<Option<bool>> = Mutex::new(None);
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(true);
+        }
+        if matches!(self.root, Root::Host) {
+            return Ok(false);
+        }
+        let mut known = FOR_ROOT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let trial = Sandbox { binds: Vec::new(), commands: Vec::new(), ..self.clone() };
+        let tried = outcomes(&trial.outer()?.output()?);
+        if let Err(error) = &tried {
+            let why = error.message();
+            crate::progress::warn(format!(
+                "root gets no user namespace here ({why}): only lost capabilities and a filter of system calls hold the programs of packages"
+            ));
+        }
+        *known = Some(tried.is_ok());
+        Ok(tried.is_ok())
+    }
+
+    /// Shows the programs that it runs.
+    fn show(&self) {
         let root = match &self.root {
             Root::ReadOnly(tree) | Root::Scratch(tree) => tree.as_path(),
             Root::Host => Path::new("/"),
@@ -186,7 +235,6 @@ impl Sandbox {
                 crate::progress::command(&format!("{words}  # in a sandbox on {}", root.display()));
             }
         }
-        Ok(Program::new(helper()?).arg(OUTER).stdin(job).quiet())
     }
 }
 

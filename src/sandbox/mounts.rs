@@ -4,7 +4,10 @@
 use super::child::failed;
 use super::{Bind, Root, Sandbox};
 use crate::error::Result;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Where the new root is put together; any folder that every Linux has will do,
@@ -12,14 +15,16 @@ use std::path::{Path, PathBuf};
 const ASSEMBLY: &str = "/tmp";
 
 /// The device nodes that programs inside may use.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// Puts the new root together and makes it `/`.
 pub(super) fn enter_root(sandbox: &Sandbox) -> Result<()> {
-    let sources: Vec<(PathBuf, &Bind)> = open_sources(&sandbox.binds)?;
+    // Open as long as the root is put together, and no longer: `..` leads from them to all of
+    // the host.
+    let sources: Vec<(Opened, &Bind)> = open_sources(&sandbox.binds)?;
     let tree = match &sandbox.root {
-        Root::ReadOnly(tree) | Root::Scratch(tree) => open_path(tree)?,
-        Root::Host => PathBuf::from("/"),
+        Root::ReadOnly(tree) | Root::Scratch(tree) => Opened::new(tree)?,
+        Root::Host => return Err(failed("leave the host", &"its own root was asked for")),
     };
     mount_tmpfs(Path::new(ASSEMBLY), "mode=0755")?;
     let [root, upper, work] = ["root", "upper", "work"].map(|n| Path::new(ASSEMBLY).join(n));
@@ -29,16 +34,20 @@ pub(super) fn enter_root(sandbox: &Sandbox) -> Result<()> {
     // A scratch layer over every tree: mount points can be made where they are missing.
     let options = format!(
         "lowerdir={},upperdir={},workdir={}{}",
-        tree.display(),
+        tree.path().display(),
         upper.display(),
         work.display(),
         if sandbox.user_namespace { ",userxattr" } else { "" }
     );
     mount(Some("overlay"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-        .map_err(|e| failed(&format!("mount {} as the root", tree.display()), &e))?;
+        .map_err(|e| failed("mount the tree as the root", &e))?;
     mount_special(&root)?;
+    if sandbox.user_namespace {
+        forbid_user_namespaces(&root)?;
+    }
+    make_read_only(&root.join("proc"))?;
     for (source, bind) in sources {
-        mount_bind(&source, &inside(&root, &bind.target), bind.writable)?;
+        mount_bind(&source.path(), &inside(&root, &bind.target), bind.writable)?;
     }
     pivot(&root)?;
     if matches!(sandbox.root, Root::ReadOnly(_)) {
@@ -49,20 +58,23 @@ pub(super) fn enter_root(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
-/// Paths that stay valid when the assembly folder hides what is below it.
-fn open_sources(binds: &[Bind]) -> Result<Vec<(PathBuf, &Bind)>> {
-    binds.iter().map(|bind| Ok((open_path(&bind.source)?, bind))).collect()
+fn open_sources(binds: &[Bind]) -> Result<Vec<(Opened, &Bind)>> {
+    binds.iter().map(|bind| Ok((Opened::new(&bind.source)?, bind))).collect()
 }
 
-fn open_path(path: &Path) -> Result<PathBuf> {
-    use nix::fcntl::{OFlag, open};
-    use std::os::fd::{AsRawFd, IntoRawFd};
-    let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
-        .map_err(|e| failed(&format!("open {}", path.display()), &e))?;
-    let number = fd.as_raw_fd();
-    // Kept open for the life of this process, which is the life of the sandbox.
-    let _kept: i32 = fd.into_raw_fd();
-    Ok(PathBuf::from(format!("/proc/self/fd/{number}")))
+/// A path that stays valid when the assembly folder hides what is below it.
+struct Opened(OwnedFd);
+
+impl Opened {
+    fn new(path: &Path) -> Result<Opened> {
+        open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .map(Opened)
+            .map_err(|e| failed(&format!("open {}", path.display()), &e))
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
 }
 
 fn inside(root: &Path, target: &Path) -> PathBuf {
@@ -87,19 +99,22 @@ fn mount_bind(source: &Path, target: &Path, writable: bool) -> Result<()> {
             .and_then(|()| std::fs::write(target, ""))
     };
     made.map_err(|e| failed(&format!("make the mount point {}", target.display()), &e))?;
-    let name = target.display().to_string();
-    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
-        .map_err(|e| failed(&format!("bind {name}"), &e))?;
-    if writable {
-        return Ok(());
-    }
+    // What is mounted below it would stay writable.
+    let depth = if writable { MsFlags::MS_REC } else { MsFlags::empty() };
+    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND | depth, None::<&str>)
+        .map_err(|e| failed(&format!("bind {}", target.display()), &e))?;
+    if writable { Ok(()) } else { make_read_only(target) }
+}
+
+/// Makes the mount at `target` read-only; inside, nobody has the right to undo it.
+fn make_read_only(target: &Path) -> Result<()> {
     // In a user namespace the flags that the source's mount is locked with must stay.
     let kept = nix::sys::statvfs::statvfs(target).map_or(MsFlags::empty(), |stat| {
         MsFlags::from_bits_truncate(stat.flags().bits() & LOCKED_FLAGS.bits())
     });
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | kept;
     mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
-        .map_err(|e| failed(&format!("make {name} read-only"), &e))
+        .map_err(|e| failed(&format!("make {} read-only", target.display()), &e))
 }
 
 /// Flags with the same value in statvfs(3) and mount(2).
@@ -119,19 +134,38 @@ fn mount_special(root: &Path) -> Result<()> {
     for folder in [&proc, &dev, &run, &tmp] {
         make(folder)?;
     }
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>)
-        .map_err(|e| failed("mount /proc", &e))?;
+    mount_proc(&proc)?;
     mount_tmpfs(&run, "mode=0755")?;
     mount_tmpfs(&tmp, "mode=1777")?;
     mount_devices(&dev)
+}
+
+/// Files of /proc that tell of the host: keys of the caller's session, memory, timers.
+const HIDDEN: [&str; 5] = ["kcore", "key-users", "keys", "sched_debug", "timer_list"];
+
+/// To be made read-only: much below /proc/sys, and sysrq-trigger, asks for no capability but
+/// for user 0, who is the machine's own in root's sandboxes.
+fn mount_proc(proc: &Path) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), proc, Some("proc"), flags, None::<&str>)
+        .map_err(|e| failed("mount /proc", &e))?;
+    let there = HIDDEN.iter().map(|name| proc.join(name)).filter(|file| file.exists());
+    there.into_iter().try_for_each(|file| mount_bind(Path::new("/dev/null"), &file, false))
+}
+
+/// Lets nobody inside make a user namespace, in which he would have all capabilities again.
+/// The limit is that of the sandbox's own namespace; without one it would be the machine's.
+fn forbid_user_namespaces(root: &Path) -> Result<()> {
+    std::fs::write(root.join("proc/sys/user/max_user_namespaces"), "0")
+        .map_err(|e| failed("forbid user namespaces", &e))
 }
 
 /// Fills `dev`: used for the sandbox's own root, and for trees inside it.
 fn mount_devices(dev: &Path) -> Result<()> {
     mount_tmpfs(dev, "mode=0755")?;
     for name in DEVICES {
-        mount_bind(&Path::new("/dev").join(name), &dev.join(name), true)?;
+        // Read-only holds for its mode and owner, which are the host's, not for what is written.
+        mount_bind(&Path::new("/dev").join(name), &dev.join(name), false)?;
     }
     for (link, to) in
         [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
@@ -157,9 +191,8 @@ pub(super) fn prepare_chroot(tree: &Path) -> Result<()> {
     for folder in [&proc, &dev] {
         std::fs::create_dir_all(folder).map_err(|e| failed("make its folders", &e))?;
     }
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>)
-        .map_err(|e| failed("mount /proc", &e))?;
+    mount_proc(&proc)?;
+    make_read_only(&proc)?;
     mount_devices(&dev)
 }
 

@@ -2,7 +2,7 @@
 //! are subordinate ids, which the user himself may not touch.
 
 use super::mounts::{cover, prepare_chroot, release_chroot, uncover};
-use super::{copy, listing, sort};
+use super::{copy, listing, privileged, sort};
 use crate::error::{Error, Result};
 use crate::fs;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,14 @@ pub enum Op {
         /// The folder in it.
         folder: String,
     },
+    /// Looks for programs of a tree that run with the rights of another user or group; the
+    /// output names those that came with these packages, or that none has, a line each.
+    FindPrivileged {
+        /// The tree.
+        tree: PathBuf,
+        /// Names of packages.
+        packages: Vec<String>,
+    },
     /// Lists a tree into a JSON file: [`super::ListedFile`] by file, sorted by path.
     List {
         /// The tree.
@@ -101,11 +109,11 @@ pub enum Op {
 
 impl Op {
     pub(super) fn perform(&self) -> Result<String> {
-        if let Op::FindSecrets { tree, folder } = self {
-            return find_secrets(tree, folder);
-        }
         match self {
-            Op::FindSecrets { .. } => Ok(()),
+            Op::FindSecrets { tree, folder } => return find_secrets(tree, folder),
+            Op::FindPrivileged { tree, packages } => {
+                return privileged::find(tree, packages);
+            }
             Op::PrepareChroot { tree } => prepare_chroot(tree),
             Op::ReleaseChroot { tree } => release_chroot(tree),
             Op::Cover { folder } => cover(folder),
@@ -162,7 +170,8 @@ fn empty(path: &Path) -> Result<()> {
 
 fn find_secrets(tree: &Path, folder: &str) -> Result<String> {
     let mut found = String::new();
-    for entry in walkdir::WalkDir::new(tree.join(folder)).sort_by_file_name() {
+    let walk = walkdir::WalkDir::new(tree.join(folder)).follow_root_links(false);
+    for entry in walk.sort_by_file_name() {
         let Ok(entry) = entry else { continue };
         if !entry.file_type().is_file() {
             continue;

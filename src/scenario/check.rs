@@ -1,14 +1,14 @@
 //! Checks a scenario against its architecture: every name leads somewhere.
 
 use super::Name;
-use super::cast::Part;
-use super::file::RawScenario;
+use super::alias::Alias;
 use super::promises::Promises;
 use super::url::Host;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::spec::source::Sources;
 use crate::spec::{Architecture, Floating, Network};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -17,25 +17,14 @@ pub(super) struct Checker<'a> {
     pub(super) sources: &'a Sources,
     pub(super) architecture: &'a Architecture,
     pub(super) promises: &'a Promises,
-    pub(super) raw: &'a RawScenario,
+    /// The aliases of the file.
+    pub(super) aliases: &'a BTreeMap<Name, Alias>,
+    /// The names of its loads.
+    pub(super) loads: Vec<&'a str>,
 }
 
 impl Checker<'_> {
-    /// The first thing that is wrong, if anything is.
-    pub(super) fn check(&self) -> Result<()> {
-        if let Some(promise) = &self.raw.promise {
-            self.promise(promise)?;
-        }
-        for (name, part) in &self.raw.cast {
-            self.part(name, part)?;
-        }
-        for load in self.raw.loads.values() {
-            self.host(load.url.span(), &load.url.get_ref().host)?;
-        }
-        self.steps()
-    }
-
-    fn promise(&self, name: &Name) -> Result<()> {
+    pub(super) fn promise(&self, name: &Name) -> Result<()> {
         if self.promises.get(name.get_ref()).is_some() {
             return Ok(());
         }
@@ -49,33 +38,33 @@ impl Checker<'_> {
         Err(self.sources.error(name.span(), message).hint(format!("known: {}", list.join(", "))))
     }
 
-    fn part(&self, name: &Name, part: &Part) -> Result<()> {
+    pub(super) fn alias(&self, name: &Name, alias: &Alias) -> Result<()> {
         let taken = self.architecture.servers.contains_key(name.get_ref())
-            || name.get_ref() == super::USERS;
+            || name.get_ref() == super::CLIENTS;
         if taken {
-            let message = format!("the part `{}` has a machine's name", name.get_ref());
-            let hint = "name a part after what it does, such as `active` or `standby`";
+            let message = format!("the alias `{}` has a machine's name", name.get_ref());
+            let hint = "name an alias after what it does, such as `active` or `standby`";
             return Err(self.sources.error(name.span(), message).hint(hint));
         }
-        let floating = self.floating(part.floating())?;
-        if let (Part::StandbyOf(_), [only]) = (part, floating.holders.as_slice()) {
+        let floating = self.floating(alias.floating())?;
+        if let (Alias::StandbyOf(_), [only]) = (alias, floating.holders.as_slice()) {
             let message = format!("only {only} may hold `{}`: it has no standby", floating.name);
             let hint = "a standby is a second of the address's `holders`";
-            return Err(self.sources.error(part.floating().span(), message).hint(hint));
+            return Err(self.sources.error(alias.floating().span(), message).hint(hint));
         }
         Ok(())
     }
 
-    /// A machine, or a part of the cast.
+    /// A machine, or an alias.
     pub(super) fn machine(&self, name: &Name) -> Result<()> {
         let machines = || self.architecture.servers.keys().map(String::as_str);
-        let parts = || self.raw.cast.keys().map(|name| name.get_ref().as_str());
-        self.known(name, "machine", &machines().chain(parts()).collect::<Vec<_>>())
+        let aliases = || self.aliases.keys().map(|name| name.get_ref().as_str());
+        self.known(name, "machine", &machines().chain(aliases()).collect::<Vec<_>>())
     }
 
-    /// A machine or the web users.
+    /// A machine or the web clients.
     pub(super) fn member(&self, name: &Name) -> Result<()> {
-        if name.get_ref() == super::USERS { Ok(()) } else { self.machine(name) }
+        if name.get_ref() == super::CLIENTS { Ok(()) } else { self.machine(name) }
     }
 
     /// A network.
@@ -98,17 +87,17 @@ impl Checker<'_> {
 
     /// A load of this file.
     pub(super) fn load(&self, name: &Name) -> Result<()> {
-        let loads: Vec<&str> = self.raw.loads.keys().map(|name| name.get_ref().as_str()).collect();
+        let loads = &self.loads;
         if loads.is_empty() {
             let typed = name.get_ref();
             return Err(self.sources.error(name.span(), "this scenario has no load").hint(
                 format!("describe it: `[loads.{typed}]` with `url`, `per-second`, `deadline`"),
             ));
         }
-        self.known(name, "load", &loads)
+        self.known(name, "load", loads)
     }
 
-    /// A machine that is on a network: every machine that may play the part is.
+    /// A machine that is on a network: every machine that the alias may mean is.
     pub(super) fn link(&self, machine: &Name, network: &Name) -> Result<()> {
         self.machine(machine)?;
         self.network(network)?;
@@ -140,8 +129,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn attached(&self, span: Range<usize>, machine: &str, network: &str) -> Result<()> {
-        let players = self.players(machine);
-        let servers = players.iter().filter_map(|name| self.architecture.servers.get(*name));
+        let meant = self.meant(machine);
+        let servers = meant.iter().filter_map(|name| self.architecture.servers.get(*name));
         for server in servers {
             if !server.addresses.contains_key(network) {
                 let message = format!("{} is not on the {network} network", server.name);
@@ -154,10 +143,10 @@ impl Checker<'_> {
     }
 
     /// The machines that a name may mean.
-    fn players<'a>(&'a self, name: &'a str) -> Vec<&'a str> {
-        let part = self.raw.cast.iter().find(|(part, _)| part.get_ref() == name);
+    fn meant<'a>(&'a self, name: &'a str) -> Vec<&'a str> {
+        let alias = self.aliases.iter().find(|(alias, _)| alias.get_ref() == name);
         let floating =
-            part.and_then(|(_, part)| self.architecture.floating.get(part.floating().get_ref()));
+            alias.and_then(|(_, alias)| self.architecture.floating.get(alias.floating().get_ref()));
         match floating {
             Some(floating) => floating.holders.iter().map(String::as_str).collect(),
             None => vec![name],
@@ -166,7 +155,7 @@ impl Checker<'_> {
 
     fn is_machine(&self, name: &str) -> bool {
         self.architecture.servers.contains_key(name)
-            || self.raw.cast.keys().any(|part| part.get_ref() == name)
+            || self.aliases.keys().any(|alias| alias.get_ref() == name)
     }
 
     fn no_host(&self, span: Range<usize>, host: &Host) -> Result<()> {

@@ -2,12 +2,13 @@
 
 use super::Name;
 use super::action::Action;
-use super::cast::Part;
+use super::alias::Alias;
 use super::check::Checker;
+use super::check_file;
 use super::expectation::Expectation;
 use super::promises::Promises;
 use super::url::Url;
-use super::values::{Families, Method, People, Rate, Seconds, some_text};
+use super::values::{ClientCount, Families, Method, Rate, Seconds, some_text};
 use crate::error::{Place, Result};
 use crate::spec::Architecture;
 use crate::spec::source::Sources;
@@ -32,16 +33,16 @@ pub(super) struct RawScenario {
     /// More about it, in sentences.
     #[serde(default)]
     about: String,
-    /// `[cast]`: names for machines that are found when the story starts.
+    /// `[aliases]`: names for machines that are found when the run starts.
     #[serde(default)]
-    pub(super) cast: BTreeMap<Name, Part>,
-    /// `[loads.<name>]`: web users.
+    pub(super) aliases: BTreeMap<Name, Alias>,
+    /// `[loads.<name>]`: web clients.
     #[serde(default)]
     pub(super) loads: BTreeMap<Name, RawLoad>,
     /// `[[steps]]`, one after the other.
     pub(super) steps: Vec<Spanned<RawStep>>,
-    /// `[mask]`: how to take away what the promise rests on.
-    pub(super) mask: Option<Mask>,
+    /// `[negative-control]`: how to take away what the promise rests on.
+    pub(super) negative_control: Option<NegativeControl>,
 }
 
 impl RawScenario {
@@ -59,10 +60,10 @@ impl RawScenario {
 pub(super) struct RawStep {
     /// What happens, in words: shown while it runs, and on every time line.
     #[serde(deserialize_with = "some_text")]
-    pub(super) say: String,
-    /// Deeds, one after the other.
+    pub(super) name: String,
+    /// Actions, one after the other.
     #[serde(default, rename = "do")]
-    pub(super) deeds: Vec<Spanned<Action>>,
+    pub(super) actions: Vec<Spanned<Action>>,
     /// What must then hold, one after the other.
     #[serde(default)]
     pub(super) expect: Vec<Spanned<Expectation>>,
@@ -76,8 +77,8 @@ pub(super) struct RawLoad {
     #[serde(default)]
     over: Families,
     per_second: Option<Rate>,
-    users: Option<Spanned<People>>,
-    pause: Option<Spanned<Seconds>>,
+    clients: Option<Spanned<ClientCount>>,
+    think_time: Option<Spanned<Seconds>>,
     #[serde(default)]
     keep_alive: bool,
     deadline: Seconds,
@@ -85,10 +86,10 @@ pub(super) struct RawLoad {
     method: Method,
     #[serde(default)]
     body: String,
-    good: Option<String>,
+    contains: Option<String>,
 }
 
-/// Web users who ask for the same thing again and again.
+/// Web clients who ask for the same thing again and again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// What they ask for.
@@ -106,48 +107,48 @@ pub struct Load {
     /// What a POST sends.
     pub body: String,
     /// Words that are in the body of a good answer.
-    pub good: Option<String>,
+    pub contains: Option<String>,
 }
 
 /// How often requests of a load come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// So many a second of all users together, whatever the servers do.
+    /// So many a second of all clients together, whatever the servers do.
     Open(Rate),
-    /// So many users, each of whom asks again when he has his answer and has rested.
-    Closed(People, Option<Seconds>),
+    /// So many clients, each of which sends its next request after its answer and its think time.
+    Closed(ClientCount, Option<Seconds>),
 }
 
 impl RawLoad {
     fn finished(self, name: &Name, sources: &Sources) -> Result<Load> {
         let pace = self.pace(name, sources)?;
-        let RawLoad { url, over, keep_alive, deadline, method, body, good, .. } = self;
-        Ok(Load { url: url.into_inner(), over, pace, keep_alive, deadline, method, body, good })
+        let RawLoad { url, over, keep_alive, deadline, method, body, contains, .. } = self;
+        Ok(Load { url: url.into_inner(), over, pace, keep_alive, deadline, method, body, contains })
     }
 
     fn pace(&self, name: &Name, sources: &Sources) -> Result<Pace> {
         let wrong = |span: Range<usize>, message: &str, hint: &str| {
             Err(sources.error(span, message).hint(hint))
         };
-        match (self.per_second, &self.users, &self.pause) {
+        match (self.per_second, &self.clients, &self.think_time) {
             (Some(rate), None, None) => Ok(Pace::Open(rate)),
-            (None, Some(users), pause) => {
-                Ok(Pace::Closed(*users.get_ref(), pause.as_ref().map(|pause| *pause.get_ref())))
+            (None, Some(clients), pause) => {
+                Ok(Pace::Closed(*clients.get_ref(), pause.as_ref().map(|pause| *pause.get_ref())))
             }
-            (Some(_), Some(users), _) => wrong(
-                users.span(),
-                "`users` wait for their answers, `per-second` waits for nobody",
+            (Some(_), Some(clients), _) => wrong(
+                clients.span(),
+                "`clients` wait for their answers, `per-second` waits for nobody",
                 "keep one of the two",
             ),
             (_, None, Some(pause)) => wrong(
                 pause.span(),
-                "only `users` rest between their requests",
-                "add `users`, or take `pause` out",
+                "only `clients` pause between their requests",
+                "add `clients`, or take `think-time` out",
             ),
             (None, None, None) => wrong(
                 name.span(),
                 "this load does not say how often requests come",
-                "add `per-second = 4`, or `users = 4`, each of whom waits for his answers",
+                "add `per-second = 4`, or `clients = 4`, each of which waits for its answers",
             ),
         }
     }
@@ -156,18 +157,18 @@ impl RawLoad {
 /// How the mechanism is taken away; a run with it must fail.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mask {
+pub struct NegativeControl {
     /// What is taken away, in words.
     #[serde(deserialize_with = "some_text")]
-    pub say: String,
+    pub name: String,
     /// Done before the first step.
     #[serde(rename = "do")]
-    pub deeds: Vec<Spanned<Action>>,
+    pub actions: Vec<Spanned<Action>>,
 }
 
-/// A deed, and where it is written.
+/// An action, and where it is written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Act {
+pub struct PlacedAction {
     /// What is done.
     pub action: Action,
     /// Where that is written.
@@ -176,25 +177,25 @@ pub struct Act {
 
 /// An expectation, and where it is written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Expect {
+pub struct PlacedExpectation {
     /// What must hold.
     pub expectation: Expectation,
     /// Where that is written.
     pub place: Option<Place>,
 }
 
-/// One step of a story.
+/// One step of a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// What happens, in words.
-    pub say: String,
-    /// Deeds, one after the other.
-    pub deeds: Vec<Act>,
+    pub name: String,
+    /// Actions, one after the other.
+    pub actions: Vec<PlacedAction>,
     /// What must then hold, one after the other.
-    pub expectations: Vec<Expect>,
+    pub expectations: Vec<PlacedExpectation>,
 }
 
-/// A story that fits its architecture.
+/// A scenario that fits its architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// The file's name without its ending: `whole-server-lost`.
@@ -208,13 +209,13 @@ pub struct Scenario {
     /// Sentences.
     pub about: String,
     /// By name.
-    pub cast: BTreeMap<String, Part>,
+    pub aliases: BTreeMap<String, Alias>,
     /// By name.
     pub loads: BTreeMap<String, Load>,
     /// In order.
     pub steps: Vec<Step>,
-    /// What is taken away, in words, and the deeds.
-    pub mask: Option<(String, Vec<Act>)>,
+    /// What is taken away, in words, and the actions.
+    pub negative_control: Option<(String, Vec<PlacedAction>)>,
 }
 
 impl Scenario {
@@ -256,27 +257,29 @@ impl Scenario {
         architecture: &Architecture,
         promises: &Promises,
     ) -> Result<Scenario> {
-        Checker { sources, architecture, promises, raw: &raw }.check()?;
+        let loads = raw.loads.keys().map(|name| name.get_ref().as_str()).collect();
+        let checker = Checker { sources, architecture, promises, aliases: &raw.aliases, loads };
+        check_file::check(&raw, &checker)?;
         let stem = Path::new(path).file_stem().unwrap_or_default();
         finished(stem.to_string_lossy().into_owned(), raw, sources)
     }
 }
 
-/// The scenario, once all is checked: names without spans, deeds with their places.
+/// The scenario, once all is checked: names without spans, actions with their places.
 fn finished(name: String, raw: RawScenario, sources: &Sources) -> Result<Scenario> {
     let act = |one: Spanned<Action>| {
         let place = sources.place(&one.span());
-        Act { action: one.into_inner(), place }
+        PlacedAction { action: one.into_inner(), place }
     };
     let expect = |one: Spanned<Expectation>| {
         let place = sources.place(&one.span());
-        Expect { expectation: one.into_inner(), place }
+        PlacedExpectation { expectation: one.into_inner(), place }
     };
     let step = |step: Spanned<RawStep>| {
-        let RawStep { say, deeds, expect: expected } = step.into_inner();
+        let RawStep { name, actions, expect: expected } = step.into_inner();
         Step {
-            say,
-            deeds: deeds.into_iter().map(act).collect(),
+            name,
+            actions: actions.into_iter().map(act).collect(),
             expectations: expected.into_iter().map(expect).collect(),
         }
     };
@@ -291,9 +294,11 @@ fn finished(name: String, raw: RawScenario, sources: &Sources) -> Result<Scenari
         promise: raw.promise.map(Spanned::into_inner),
         demo_site: raw.demo_site,
         about: raw.about.trim().to_owned(),
-        cast: raw.cast.into_iter().map(|(name, part)| (name.into_inner(), part)).collect(),
+        aliases: raw.aliases.into_iter().map(|(name, alias)| (name.into_inner(), alias)).collect(),
         loads,
-        mask: raw.mask.map(|mask| (mask.say, mask.deeds.into_iter().map(act).collect())),
+        negative_control: raw.negative_control.map(|negative_control| {
+            (negative_control.name, negative_control.actions.into_iter().map(act).collect())
+        }),
         steps: raw.steps.into_iter().map(step).collect(),
     })
 }

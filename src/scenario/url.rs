@@ -44,7 +44,7 @@ pub enum Host {
     Website,
     /// `web`: a floating address.
     Floating(String),
-    /// `web1.public`: a server, or a part of the cast, on a network.
+    /// `web1.public`: a server, or an alias, on a network.
     Server {
         /// Its name.
         name: String,

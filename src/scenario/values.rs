@@ -1,5 +1,6 @@
 //! Small values of scenarios: times, shares, directions, signals.
 
+use super::Name;
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -12,9 +13,9 @@ pub struct Seconds(f64);
 const LONGEST: f64 = 3600.0;
 
 impl Seconds {
-    /// The time on a machine that is `factor` times slower.
-    pub fn stretched(self, factor: f64) -> Duration {
-        Duration::from_secs_f64(self.0 * factor.max(1.0))
+    /// The time on a machine that is `time_scale` times slower.
+    pub fn scaled(self, time_scale: f64) -> Duration {
+        Duration::from_secs_f64(self.0 * time_scale.max(1.0))
     }
 
     /// The number.
@@ -69,9 +70,9 @@ impl<'de> Deserialize<'de> for Seconds {
 pub struct Rate(f64);
 
 impl Rate {
-    /// Between two of them, on a machine that is `factor` times slower.
-    pub fn interval(self, factor: f64) -> Duration {
-        Duration::from_secs_f64(factor.max(1.0) / self.0)
+    /// Between two of them, on a machine that is `time_scale` times slower.
+    pub fn interval(self, time_scale: f64) -> Duration {
+        Duration::from_secs_f64(time_scale.max(1.0) / self.0)
     }
 
     /// The number.
@@ -92,23 +93,23 @@ impl<'de> Deserialize<'de> for Rate {
 
 /// How many people: 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub struct People(u16);
+pub struct ClientCount(u16);
 
-impl People {
+impl ClientCount {
     /// The number.
     pub fn get(self) -> usize {
         usize::from(self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for People {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<People, D::Error> {
+impl<'de> Deserialize<'de> for ClientCount {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ClientCount, D::Error> {
         let number = Number {
             expected: "a whole number from 1 to 1000",
             holds: |people| (1.0..=1000.0).contains(&people) && people.fract() == 0.0,
         };
         // Whole, and small enough, by the bounds above.
-        from.deserialize_any(number).map(|people| People(people as u16))
+        from.deserialize_any(number).map(|people| ClientCount(people as u16))
     }
 }
 
@@ -244,6 +245,16 @@ impl fmt::Display for Signal {
     }
 }
 
+/// For what is so unless a file says otherwise.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// Names, as they are shown.
+pub(super) fn list(names: &[Name]) -> String {
+    names.iter().map(|name| name.get_ref().as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Text that must not be empty.
 pub(super) fn some_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
@@ -281,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_fast_machine_is_not_given_less() {
-        assert_eq!(Seconds(2.0).stretched(0.5), Duration::from_secs(2));
-        assert_eq!(Seconds(1.5).stretched(10.0), Duration::from_secs(15));
+        assert_eq!(Seconds(2.0).scaled(0.5), Duration::from_secs(2));
+        assert_eq!(Seconds(1.5).scaled(10.0), Duration::from_secs(15));
     }
 }

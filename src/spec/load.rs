@@ -1,31 +1,24 @@
 //! From the tree to the spec: which file is read as what, in which order.
 
-use super::beside;
-use super::includes;
-use super::model::{Architecture, Spec};
-use super::overrides;
-use super::raw::RawArchitecture;
-use super::raw_site::RawSite;
-use super::role::{RawRole, Role};
-use super::role_checks::{self, RoleSpans};
-use super::site::{self, Site};
-use super::source::Sources;
-use super::tree::Tree;
-use super::validate;
 use crate::error::{Error, Place, Result};
+use crate::spec::check::architecture;
+use crate::spec::check::context::{Context, RoleSpans};
+use crate::spec::check::includes;
+use crate::spec::check::role;
+use crate::spec::model::role::Role;
+use crate::spec::model::spec::{Architecture, Spec};
+use crate::spec::parse::architecture::RawArchitecture;
+use crate::spec::parse::role::RawRole;
+use crate::spec::parse::site::RawSite;
+use crate::spec::site::external;
+use crate::spec::site::facts;
+use crate::spec::site::overrides;
+use crate::spec::source::{Sources, unknown};
+use crate::spec::tree::Tree;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
-
-/// All that the checks of one architecture look at besides its own file.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) sources: &'a Sources,
-    pub(crate) roles: &'a BTreeMap<String, Role>,
-    pub(crate) spans: &'a BTreeMap<String, RoleSpans>,
-    pub(crate) tree: &'a Tree,
-    pub(crate) site: &'a Site,
-}
 
 impl Spec {
     /// Reads and checks the project in `project`.
@@ -34,7 +27,7 @@ impl Spec {
     /// With file, line and column of the first thing that is wrong.
     pub fn read(project: &Path) -> Result<Spec> {
         let mut tree = Tree::read(project)?;
-        let debs = beside::lay_over(project, &mut tree)?;
+        let debs = external::lay_over(project, &mut tree)?;
         Ok(Spec { debs, ..Spec::load(tree)? })
     }
 
@@ -48,29 +41,24 @@ impl Spec {
         includes::check(&roles, &spans, &sources)?;
         let raw_site = load_site(&tree, &mut sources)?;
         let mut raw_architectures = load_images(&tree, &mut sources)?;
-        let site = site::site(&raw_site, &tree, &sources)?;
+        let site = facts::site(&raw_site, &tree, &sources)?;
         let mut asked = Asked { sources: &sources, places: BTreeMap::new() };
         for (name, role) in &roles {
             asked.add(role.packages.iter().zip(&spans[name].packages));
         }
         site_roles(&raw_site, &mut roles, &mut asked)?;
         overrides::apply(&raw_site, &mut raw_architectures, &sources)?;
-        let around = Surroundings {
-            sources: &sources,
-            roles: &roles,
-            spans: &spans,
-            tree: &tree,
-            site: &site,
-        };
+        let context =
+            Context { sources: &sources, roles: &roles, spans: &spans, tree: &tree, site: &site };
         let mut architectures = BTreeMap::new();
         for (name, raw) in &raw_architectures {
             for server in raw.servers.values() {
                 asked.add_written(&server.packages);
             }
-            let architecture: Architecture = validate::architecture(name, raw, &around)?;
+            let architecture: Architecture = architecture::architecture(name, raw, &context)?;
             architectures.insert(name.clone(), architecture);
         }
-        role_checks::names_of_ports(&roles, &spans, &raw_architectures, &sources)?;
+        role::names_of_ports(&roles, &spans, &raw_architectures, &sources)?;
         let asked = asked.places;
         Ok(Spec { architectures, roles, site, tree, asked, debs: Vec::new() })
     }
@@ -105,7 +93,7 @@ fn site_roles(
     for (name, change) in &site.roles {
         let known: Vec<String> = roles.keys().cloned().collect();
         let Some(role) = roles.get_mut(name.get_ref()) else {
-            return Err(overrides::unknown("role", name, &known, asked.sources));
+            return Err(unknown("role", name, &known, asked.sources));
         };
         role.packages.extend(change.packages.iter().map(|one| one.get_ref().clone()));
         asked.add_written(&change.packages);
@@ -124,7 +112,7 @@ fn load_roles(tree: &Tree, sources: &mut Sources) -> Result<Roles> {
     let names: Vec<String> = raw_roles.iter().map(|(name, _)| name.clone()).collect();
     let (mut roles, mut spans) = (BTreeMap::new(), BTreeMap::new());
     for (name, raw) in raw_roles {
-        let (role, role_spans) = role_checks::role(&name, raw, &names, tree, sources)?;
+        let (role, role_spans) = role::role(&name, raw, &names, tree, sources)?;
         roles.insert(name.clone(), role);
         spans.insert(name, role_spans);
     }

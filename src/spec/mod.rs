@@ -1,47 +1,30 @@
 //! The spec: what the project's TOML files say, checked.
 //!
-//! Files -> `Tree` -> raw serde types -> `Spec`. Only `tree.rs` touches the disk;
-//! all else is a pure function of the tree, and every error points at a line.
+//! Files -> `Tree` -> `parse` -> `check` -> `model`, with `site` laid over what was parsed. Only
+//! `tree.rs` and `site/external.rs` touch the disk; all else is a pure function of the tree, and
+//! every error points at a line.
 
-mod additions;
-mod addresses;
-mod admin;
-mod beside;
-mod dhcp;
+mod check;
 mod embedded;
-mod includes;
-mod limits;
 mod load;
 mod model;
-mod outside;
-mod overrides;
-mod pairs;
-mod prefixes;
-mod raw;
-mod raw_site;
-mod role;
-mod role_checks;
-mod settings;
+mod parse;
 mod site;
 pub(crate) mod source;
-mod ssh_key;
 mod tree;
-mod units;
-mod validate;
-mod validate_server;
 
-pub use model::{
-    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
-    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
-};
-pub use role::{
+pub use model::role::{
     Bind, Check, Credential, From, Install, IpVersion, Kind, Port, Protocol, Role, Scope, Unit,
     Validator,
 };
-pub use settings::{Nat, Replication, StaticFiles};
-pub use site::{AptSource, Site};
+pub use model::settings::{Nat, Replication, StaticFiles};
+pub use model::site::{AptSource, Site};
+pub use model::spec::{
+    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
+    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
+};
+pub use model::units::{Mode, Prefix, Size};
 pub use tree::{Tree, TreeFile};
-pub use units::{Mode, Prefix, Size};
 
 /// The role in which credentials, the firewall and the network configuration live.
 pub const BASE_ROLE: &str = "base";

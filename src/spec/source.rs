@@ -9,6 +9,7 @@ use crate::names;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::path::Path;
+use toml::Spanned;
 
 /// Between the reason and the hint, in what the spec's own types say to serde.
 pub(crate) const HINT: &str = "\nhint: ";
@@ -89,4 +90,16 @@ fn explain(message: &str) -> (String, Option<String>) {
         return (ours.to_owned(), Some("write one table for each: `{ ... }, { ... }`".to_owned()));
     }
     (message.to_owned(), None)
+}
+
+/// The error for a name that does not exist, with the nearest that do.
+pub(crate) fn unknown(
+    what: &str,
+    name: &Spanned<String>,
+    known: &[String],
+    sources: &Sources,
+) -> Error {
+    sources
+        .error(name.span(), format!("there is no {what} `{}`", name.get_ref()))
+        .hint(names::suggest(name.get_ref(), known.iter().map(String::as_str)))
 }

@@ -3,9 +3,9 @@
 //! Everything after this works on that value, so that a project folder on disk,
 //! the copy inside the binary and a test's handful of lines are the same thing.
 
-use super::embedded;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::spec::embedded;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

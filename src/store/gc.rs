@@ -149,8 +149,8 @@ mod tests {
         let make = |name: &str| {
             let key = Key::of(&name).unwrap();
             store
-                .provide(key, |aside| {
-                    fs::write(aside.join("x"), "12345").unwrap();
+                .provide(key, |temporary| {
+                    fs::write(temporary.join("x"), "12345").unwrap();
                     Ok(())
                 })
                 .unwrap();

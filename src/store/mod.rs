@@ -1,7 +1,7 @@
 //! Results of steps, each under the digest of all that the step reads.
 //!
 //! A result is a folder: `objects/<key>/` with the files of the step and
-//! `object.json`, which lists them. It is made aside in `tmp/` and renamed when
+//! `object.json`, which lists them. It is made in a temporary folder in `tmp/` and renamed when
 //! it is whole, so nobody ever sees half of one; a lock per key lets two builds
 //! at once share the work. Nothing in here knows what the steps are.
 
@@ -171,12 +171,16 @@ impl Store {
     /// When a damaged one cannot be taken away.
     pub fn find_whole(&self, key: Key) -> Result<Option<Object>> {
         let Some(object) = self.find(key)? else { return Ok(None) };
-        if self.look_through(key, &object).is_ok() {
+        if !object.is_outdated()? && self.look_through(key, &object).is_ok() {
             return Ok(Some(object));
         }
         let _lock = self.lock(key)?;
         // Another build may have taken it away, and made it anew.
         let Some(object) = self.find_alone(key)? else { return Ok(None) };
+        if object.is_outdated()? {
+            crate::progress::step("Renewing", format!("{}, of an older version", key.short()));
+            return self.discard(&self.folder(key)).map(|()| None);
+        }
         match self.look_through(key, &object) {
             Ok(()) => Ok(Some(object)),
             Err(damage) => self.give_up(key, &damage).map(|()| None),
@@ -218,17 +222,17 @@ impl Store {
         if let Some(object) = self.find_alone(key)? {
             return Ok((object, Origin::Found));
         }
-        let aside = self.root.join("tmp").join(key.to_string());
+        let temporary = self.root.join("tmp").join(key.to_string());
         // Left by a build that was killed: nobody else can be at work under the lock.
-        sandbox::remove_tree(&aside)?;
-        fs::create_dir_all(&aside)?;
-        let made = make(&aside).and_then(|()| Object::seal(&aside));
+        sandbox::remove_tree(&temporary)?;
+        fs::create_dir_all(&temporary)?;
+        let made = make(&temporary).and_then(|()| Object::seal(&temporary));
         if let Err(error) = made {
-            sandbox::remove_tree(&aside)?;
+            sandbox::remove_tree(&temporary)?;
             return Err(error.explain_full_disk());
         }
         let folder = self.folder(key);
-        std::fs::rename(&aside, &folder).map_err(|e| Error::io("rename to", &folder, &e))?;
+        std::fs::rename(&temporary, &folder).map_err(|e| Error::io("rename to", &folder, &e))?;
         Ok((Object::open(&folder)?, Origin::Made))
     }
 
@@ -242,10 +246,10 @@ impl Store {
         // A name that no other process takes, in whichever container it has which number.
         let nanoseconds =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let aside =
+        let temporary =
             self.root.join("tmp").join(format!("{name}.gone.{}.{nanoseconds}", std::process::id()));
-        std::fs::rename(folder, &aside).map_err(|e| Error::io("rename to", &aside, &e))?;
-        sandbox::remove_tree(&aside)
+        std::fs::rename(folder, &temporary).map_err(|e| Error::io("rename to", &temporary, &e))?;
+        sandbox::remove_tree(&temporary)
     }
 
     /// Waits until no other process makes the result under `key`.
@@ -265,8 +269,8 @@ mod tests {
         (folder, store)
     }
 
-    fn write_x(aside: &Path) -> Result<()> {
-        std::fs::write(aside.join("x"), "content").unwrap();
+    fn write_x(temporary: &Path) -> Result<()> {
+        std::fs::write(temporary.join("x"), "content").unwrap();
         Ok(())
     }
 
@@ -296,7 +300,8 @@ mod tests {
     fn a_failed_step_leaves_nothing() {
         let (_folder, store) = store();
         let key = Key::of(&"step").unwrap();
-        let failed = store.provide(key, |aside| write_x(aside).and(Err(Error::build("no"))));
+        let failed =
+            store.provide(key, |temporary| write_x(temporary).and(Err(Error::build("no"))));
         assert_eq!(failed.unwrap_err().message(), "no");
         assert!(store.find(key).unwrap().is_none());
         assert_eq!(std::fs::read_dir(store.root.join("tmp")).unwrap().count(), 0);
@@ -315,10 +320,10 @@ mod tests {
     fn a_tree_is_looked_through_once_a_run_and_before_it_is_read() {
         let (_folder, store) = store();
         let key = Key::of(&"tree").unwrap();
-        let make = |aside: &Path| {
-            fs::create_dir_all(&aside.join("tree/etc"))?;
-            write_x(aside)?;
-            write_x(&aside.join("tree"))
+        let make = |temporary: &Path| {
+            fs::create_dir_all(&temporary.join("tree/etc"))?;
+            write_x(temporary)?;
+            write_x(&temporary.join("tree"))
         };
         let (object, _) = store.provide(key, make).unwrap();
         assert!(store.find_whole(key).unwrap().is_some());
@@ -330,14 +335,22 @@ mod tests {
         assert!(!object.path("").exists());
         another.provide(key, make).unwrap();
         assert!(another.find_whole(key).unwrap().is_some());
-        // Results of older versions have neither stamp nor seal, and are good as they are.
-        rewrite(&object, |record| {
-            record.as_object_mut().unwrap().remove("trees.json");
-            record["x"].as_object_mut().unwrap().remove("seal");
-        });
-        std::fs::remove_file(object.path("tree/x")).unwrap();
+        // Of results of older versions nobody knows who has changed their trees.
+        rewrite(&object, |record| drop(record.as_object_mut().unwrap().remove("stamps.json")));
         let third = Store::open(store.root()).unwrap();
-        assert!(third.find_whole(key).unwrap().is_some());
+        assert!(third.find(key).unwrap().is_some());
+        assert!(third.find_whole(key).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_with_another_content_and_its_old_time_is_noticed() {
+        let (_folder, store) = store();
+        let key = Key::of(&"step").unwrap();
+        let (object, _) = store.provide(key, write_x).unwrap();
+        let modified = object.path("x").metadata().unwrap().modified().unwrap();
+        std::fs::write(object.path("x"), "CONTENT").unwrap();
+        File::options().write(true).open(object.path("x")).unwrap().set_modified(modified).unwrap();
+        assert!(store.find(key).unwrap().is_none());
     }
 
     fn rewrite(object: &Object, change: impl FnOnce(&mut serde_json::Value)) {
@@ -373,10 +386,10 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    store.provide(key, |aside| {
+                    store.provide(key, |temporary| {
                         made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                         std::thread::sleep(std::time::Duration::from_millis(30));
-                        write_x(aside)
+                        write_x(temporary)
                     })
                 });
             }

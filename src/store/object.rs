@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 
 const RECORD: &str = "object.json";
 /// What the folders must be, by name; a file as any other to the record.
-const TREES: &str = "trees.json";
+const TREES: &str = "stamps.json";
+/// What older versions kept in its place, without the times of the last change.
+const TREES_BEFORE: &str = "trees.json";
 
 /// Whether a file of a result was made by the store, not by the step: the times of the
 /// store's disk are in it.
 pub fn is_record(name: &str) -> bool {
-    [RECORD, TREES].contains(&name)
+    [RECORD, TREES, TREES_BEFORE].contains(&name)
 }
 
 /// A whole result.
@@ -26,14 +28,17 @@ pub struct Object {
     files: BTreeMap<String, Entry>,
 }
 
-/// What is recorded of one file. A file whose length and time of change are as
-/// recorded is taken to be as it was; one whose time differs is read again.
+/// What is recorded of one file. A file whose length and times of change are as recorded is
+/// taken to be as it was; one whose times differ is read again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
     sha256: Sha256Digest,
     size: u64,
     mtime_ns: i128,
-    /// Of the three above and the name: the record itself may rot, and its digests stand
+    /// Of its inode, which nobody can set. Records of older versions have none.
+    #[serde(default)]
+    ctime_ns: Option<i128>,
+    /// Of those above and the name: the record itself may rot, and its digests stand
     /// in manifests. Records of older versions have none.
     #[serde(default)]
     seal: Option<Sha256Digest>,
@@ -41,13 +46,16 @@ struct Entry {
 
 impl Entry {
     fn new(name: &str, sha256: Sha256Digest, metadata: &Metadata) -> Entry {
-        let (size, mtime_ns) = (metadata.len(), mtime_ns(metadata));
-        let entry = Entry { sha256, size, mtime_ns, seal: None };
+        let (size, mtime_ns, ctime_ns) =
+            (metadata.len(), mtime_ns(metadata), Some(ctime_ns(metadata)));
+        let entry = Entry { sha256, size, mtime_ns, ctime_ns, seal: None };
         Entry { seal: Some(entry.seal_under(name)), ..entry }
     }
 
     fn seal_under(&self, name: &str) -> Sha256Digest {
-        Sha256Digest::of(format!("{name} {} {} {}", self.sha256, self.size, self.mtime_ns))
+        let changed = self.ctime_ns.map_or(String::new(), |changed| format!(" {changed}"));
+        let (digest, size, modified) = (self.sha256, self.size, self.mtime_ns);
+        Sha256Digest::of(format!("{name} {digest} {size} {modified}{changed}"))
     }
 
     /// Checks the file `name` in `folder`.
@@ -57,7 +65,9 @@ impl Entry {
         }
         let path = folder.join(name);
         let metadata = path.metadata().map_err(|e| Error::io("look at", &path, &e))?;
-        let same_stamp = mtime_ns(&metadata) == self.mtime_ns && metadata.len() == self.size;
+        let same_stamp = mtime_ns(&metadata) == self.mtime_ns
+            && self.ctime_ns.is_none_or(|changed| ctime_ns(&metadata) == changed)
+            && metadata.len() == self.size;
         if same_stamp || fs::digest_file(&path)? == self.sha256 {
             return Ok(());
         }
@@ -106,7 +116,14 @@ impl Object {
         Ok(Object { folder: folder.to_owned(), files })
     }
 
-    /// Looks through its folders. Results of older versions have no record of theirs.
+    /// Whether it has folders of which no stamp of today's kind is kept: an older version of
+    /// this program made it, and nobody knows whether a package's script has written to it.
+    pub(super) fn is_outdated(&self) -> Result<bool> {
+        let is_tree = |(_, _, metadata): &(String, PathBuf, Metadata)| metadata.is_dir();
+        Ok(!self.files.contains_key(TREES) && entries(&self.folder)?.iter().any(is_tree))
+    }
+
+    /// Looks through its folders.
     pub(super) fn check_trees(&self) -> Result<()> {
         if !self.files.contains_key(TREES) {
             return Ok(());
@@ -172,4 +189,8 @@ fn note_use(record: &Path) {
 
 fn mtime_ns(metadata: &Metadata) -> i128 {
     i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
+}
+
+fn ctime_ns(metadata: &Metadata) -> i128 {
+    i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
 }

@@ -3,6 +3,9 @@
 //!
 //! A tree has some 16 000 files, so neither are they read nor is a record kept of each:
 //! one digest stands for the names, kinds, modes, owners, sizes, times and links of all.
+//! Of the times, that of the last change of the inode tells most: nobody can set it, so
+//! whoever puts the time of a file back cannot hide that he wrote it.
+//!
 //! To make it again takes 53 ms of one processor, too long for a build that changes
 //! nothing, which reads no tree; so it is done before a step reads one (see
 //! [`Store::find_whole`](super::Store::find_whole)).
@@ -86,13 +89,15 @@ fn list(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
 fn facts(of: &Metadata) -> String {
     let (size, names) = if of.is_dir() { (0, 0) } else { (of.len(), of.nlink()) };
     format!(
-        "{:o} {} {} {} {size} {names} {}.{}\n",
+        "{:o} {} {} {} {size} {names} {}.{} {}.{}\n",
         of.mode(),
         of.uid(),
         of.gid(),
         of.rdev(),
         of.mtime(),
-        of.mtime_nsec()
+        of.mtime_nsec(),
+        of.ctime(),
+        of.ctime_nsec()
     )
 }
 
@@ -126,14 +131,12 @@ mod tests {
         File::open(path).unwrap().set_modified(long_ago).unwrap();
     }
 
-    /// Whether a change of a tree is noticed, also where the times of its folders are put
-    /// back.
+    /// Whether a change of a tree is noticed.
     fn is_noticed(change: impl Fn(&Path)) -> bool {
         let folder = tree();
         let before = stamp(folder.path()).unwrap();
         assert_eq!(stamp(folder.path()).unwrap(), before);
         change(folder.path());
-        ["usr/bin", "usr", ""].iter().for_each(|path| age(&folder.path().join(path)));
         stamp(folder.path()).unwrap() != before
     }
 
@@ -145,6 +148,13 @@ mod tests {
             fs::write(shell(root), "").unwrap();
             age(&shell(root));
         }));
+        assert!(
+            is_noticed(|root| {
+                fs::write(shell(root), "SHELL").unwrap();
+                age(&shell(root));
+            }),
+            "the same length and time"
+        );
         assert!(is_noticed(|root| fs::remove_file(shell(root)).unwrap()));
         assert!(is_noticed(|root| fs::write(root.join("usr/new"), "").unwrap()));
         assert!(is_noticed(|root| fs::create_dir(root.join("usr/new")).unwrap()));

@@ -65,10 +65,7 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
 /// The files that differ in the tools with which two builds were made. They are looked at
 /// when something made with them differs: what is the same is not worth the time.
 fn tools_differ(plan: &Plan, stores: [&Path; 2]) -> Result<Option<Vec<String>>> {
-    let Some(tools) = plan.steps.iter().find(|planned| planned.step.name() == "tools") else {
-        return Ok(None);
-    };
-    let folders = stores.map(|store| store.join("objects").join(tools.key.to_string()));
+    let folders = stores.map(|store| store.join("objects").join(plan.tools.to_string()));
     let list = |folder: &PathBuf| list_tree(folder, folder).map(ownerless);
     let [a, b] = [list(&folders[0])?, list(&folders[1])?];
     let details = listed(&a, &b, &folders);

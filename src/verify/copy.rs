@@ -14,7 +14,7 @@ const PROJECT: [&str; 5] = ["imagebuild.lock", "images", "overlays", "roles", "s
 /// When something cannot be copied, or lies outside of the project.
 pub(super) fn copy_project(from: &Path, to: &Path) -> Result<()> {
     let mut names: Vec<String> = PROJECT.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(named_beside(from)?);
+    names.extend(named_by_site(from)?);
     let mut entries = Vec::new();
     for name in names.iter().filter(|name| from.join(name).exists()) {
         for entry in walkdir::WalkDir::new(from.join(name)).sort_by_file_name() {
@@ -37,7 +37,7 @@ pub(super) fn copy_project(from: &Path, to: &Path) -> Result<()> {
 
 /// Paths that `site.toml` names: the website, packages of the user's own, keys. One from
 /// the root is the same for every copy.
-fn named_beside(project: &Path) -> Result<Vec<String>> {
+fn named_by_site(project: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(project.join("site.toml")).unwrap_or_default();
     // It was read before, and its mistakes were told with their place.
     let site: toml::Table = text.parse().unwrap_or_default();

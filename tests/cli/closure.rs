@@ -3,6 +3,7 @@
 //! with it do not boot; the executor, the store and the words are the real ones.
 
 use crate::fixture::Archive;
+use crate::tools::Tools;
 use imagebuild::exec::Program;
 use imagebuild::image::modules::INITRAMFS;
 use imagebuild::lock::ar;
@@ -13,22 +14,35 @@ use std::sync::OnceLock;
 pub(crate) const RELEASE: &str = "6.12.1-cloud-amd64";
 
 /// All other packages that imagebuild asks for by itself; they are empty.
-const EMPTY: [&str; 15] = [
+const EMPTY: [&str; 28] = [
     "apt",
+    "cpio",
+    "cryptsetup-bin",
     "dmsetup",
     "dosfstools",
     "e2fsprogs",
     "erofs-utils",
+    "fdisk",
+    "gdisk",
     "grub-common",
     "grub-efi-amd64-bin",
     "kmod",
+    "libarchive-tools",
+    "libc-bin",
     "mtools",
+    "nix-bin",
     "openssh-client",
     "openssl",
     "ovmf",
+    "python3-cyclonedx-lib",
+    "python3-jsonschema",
+    "python3-rfc3339-validator",
+    "python3-rfc3987",
     "qemu-system-x86",
     "qemu-utils",
     "seabios",
+    "shellcheck",
+    "zstd",
 ];
 
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\n";
@@ -107,23 +121,24 @@ pub(crate) fn add_changed(archive: &mut Archive, (from, to): (&str, &str)) -> Ve
     add_with_tool(archive, &TOOL.replace(from, to))
 }
 
-/// Puts the host's dpkg into a closure that is in the archive already, instead of the script;
-/// gives false and does nothing where the host has none.
-pub(crate) fn with_real_dpkg(archive: &mut Archive) -> bool {
-    if !DPKG.iter().all(|program| Path::new("/").join(program).exists()) {
-        return false;
-    }
+/// Puts the real dpkg, of the project's own tools closure, into a closure that is in the
+/// archive already, instead of the script; with the C library and the shell of its kind.
+pub(crate) fn with_dpkg(archive: &mut Archive) {
+    let base = base_with(from_tools(&host_programs()));
     // No file is in two packages: they are unpacked at the same time.
-    let is_new = |file: &Entry| base().iter().all(|(path, ..)| *path != file.0);
-    let real: Vec<Entry> = from_host(DPKG.into_iter()).into_iter().filter(is_new).collect();
+    let is_new = |file: &Entry| base.iter().all(|(path, ..)| *path != file.0);
+    let dpkg = DPKG.map(str::to_owned);
+    let dpkg: Vec<Entry> = from_tools(&dpkg).into_iter().filter(is_new).collect();
     let others: Vec<&str> =
         TOOLS.into_iter().filter(|name| !["dpkg", "dpkg-deb"].contains(name)).collect();
-    for (name, files) in [("openssl", real), ("busybox-static", programs(&others, TOOL))] {
-        let control = format!("Package: {name}\nVersion: 2\nArchitecture: amd64\n");
-        archive.forget("trixie", name);
+    let essential = "base-files\nEssential: yes";
+    for (name, files) in
+        [("openssl", dpkg), ("busybox-static", programs(&others, TOOL)), (essential, base.clone())]
+    {
+        let control = format!("Package: {name}\nVersion: 20\nArchitecture: amd64\n");
+        archive.forget("trixie", name.lines().next().unwrap());
         archive.add_deb("trixie", &control, &deb(&control, &files));
     }
-    true
 }
 
 fn add_with_tool(archive: &mut Archive, tool: &str) -> Vec<String> {
@@ -208,56 +223,94 @@ fn with_folders(files: &[Entry]) -> Vec<Entry> {
     all
 }
 
-/// Links of the merged /usr, and the host's C library and shell.
+/// The host's C library and shell, and what belongs to a system.
 fn base() -> &'static [Entry] {
     static BASE: OnceLock<Vec<Entry>> = OnceLock::new();
     BASE.get_or_init(|| {
-        let mut files = vec![
-            ("bin->".to_owned(), 0o777, b"usr/bin".to_vec()),
-            ("sbin->".to_owned(), 0o777, b"usr/sbin".to_vec()),
-            ("lib->".to_owned(), 0o777, b"usr/lib".to_vec()),
-            ("lib64->".to_owned(), 0o777, b"usr/lib64".to_vec()),
-            ("etc/os-release".to_owned(), 0o644, b"ID=fixture\n".to_vec()),
-            ("etc/passwd".to_owned(), 0o644, PASSWD.into()),
-            ("etc/group".to_owned(), 0o644, GROUP.into()),
-            ("etc/shadow".to_owned(), 0o640, b"root:*:19000:0:99999:7:::\n".to_vec()),
-            ("etc/gshadow".to_owned(), 0o640, b"root:*::\n".to_vec()),
-            ("var/lib/dpkg/info/".to_owned(), 0o755, Vec::new()),
-            ("var/lib/dpkg/updates/".to_owned(), 0o755, Vec::new()),
-        ];
-        let programs: Vec<String> = HOST.iter().map(|name| format!("usr/bin/{name}")).collect();
-        files.extend(from_host(programs.iter().map(String::as_str)));
-        files
+        let programs = host_programs();
+        base_with(from_host(programs.iter().map(String::as_str)))
     })
+}
+
+fn host_programs() -> Vec<String> {
+    HOST.iter().map(|name| format!("usr/bin/{name}")).collect()
+}
+
+/// These programs after the links of the merged /usr, and what belongs to a system.
+fn base_with(programs: Vec<Entry>) -> Vec<Entry> {
+    let mut files = vec![
+        ("bin->".to_owned(), 0o777, b"usr/bin".to_vec()),
+        ("sbin->".to_owned(), 0o777, b"usr/sbin".to_vec()),
+        ("lib->".to_owned(), 0o777, b"usr/lib".to_vec()),
+        ("lib64->".to_owned(), 0o777, b"usr/lib64".to_vec()),
+        ("etc/os-release".to_owned(), 0o644, b"ID=fixture\n".to_vec()),
+        ("etc/passwd".to_owned(), 0o644, PASSWD.into()),
+        ("etc/group".to_owned(), 0o644, GROUP.into()),
+        ("etc/shadow".to_owned(), 0o640, b"root:*:19000:0:99999:7:::\n".to_vec()),
+        ("etc/gshadow".to_owned(), 0o640, b"root:*::\n".to_vec()),
+        ("var/lib/dpkg/info/".to_owned(), 0o755, Vec::new()),
+        ("var/lib/dpkg/updates/".to_owned(), 0o755, Vec::new()),
+    ];
+    files.extend(programs);
+    files
 }
 
 /// Programs of the host, with the shared objects that they need.
 pub(crate) fn from_host<'a>(programs: impl Iterator<Item = &'a str>) -> Vec<Entry> {
+    let list = |program: &str| {
+        let loader = Program::new(LOADER).arg("--list").arg(format!("/{program}"));
+        String::from_utf8_lossy(&loader.output().unwrap().stdout).into_owned()
+    };
+    with_shared_objects(Path::new("/"), programs, list)
+}
+
+/// The same of the project's own tools closure, which has Debian's essential packages.
+fn from_tools(programs: &[String]) -> Vec<Entry> {
+    let tools = Tools::build();
+    let list = |program: &str| {
+        let argv = [LOADER, "--list", &format!("/{program}")].map(str::to_owned);
+        let outcomes = tools.empty_sandbox().program(argv, &[], false).execute();
+        outcomes.unwrap_or_else(|error| panic!("{error}")).remove(0).output
+    };
+    with_shared_objects(tools.tree(), programs.iter().map(String::as_str), list)
+}
+
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// Programs of a tree, with the shared objects that its loader lists for each.
+fn with_shared_objects<'a>(
+    tree: &Path,
+    programs: impl Iterator<Item = &'a str>,
+    list: impl Fn(&str) -> String,
+) -> Vec<Entry> {
     let mut files: Vec<Entry> = Vec::new();
-    let mut add = |path: &Path| {
-        let inside = path.strip_prefix("/").unwrap();
+    let mut add = |inside: &Path| {
         let usr =
             if inside.starts_with("usr") { inside.into() } else { Path::new("usr").join(inside) };
         let name = usr.to_str().unwrap().to_owned();
         if !files.iter().any(|(there, ..)| *there == name) {
-            files.push((name, 0o755, std::fs::read(path).unwrap()));
+            files.push((name, 0o755, std::fs::read(tree.join(inside)).unwrap()));
         }
     };
     for program in programs {
-        let path = Path::new("/").join(program);
-        add(&path);
-        shared_objects(&path).iter().for_each(|object| add(object));
+        add(Path::new(program));
+        let listed = list(program);
+        let path = |line: &'_ str| {
+            line.split_whitespace().find_map(|word| word.strip_prefix('/')).map(PathBuf::from)
+        };
+        listed.lines().filter_map(path).for_each(|object| add(&object));
     }
     files
 }
 
-fn shared_objects(program: &Path) -> Vec<PathBuf> {
-    let loader = Program::new("/lib64/ld-linux-x86-64.so.2").arg("--list").arg(program);
-    let listed = loader.output().unwrap().stdout;
-    let listed = String::from_utf8_lossy(&listed).into_owned();
-    let path =
-        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from);
-    listed.lines().filter_map(path).collect()
+/// Programs of the tools closure for a package besides those of [`with_dpkg`]: without the
+/// files that are in the base already.
+#[allow(dead_code, reason = "not every test binary attacks")]
+pub(crate) fn more_from_tools(programs: &[&str]) -> Vec<Entry> {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let there: Vec<Entry> = base_with(from_tools(&host_programs()));
+    let is_new = |file: &Entry| there.iter().all(|(path, ..)| *path != file.0);
+    from_tools(&own(programs)).into_iter().filter(is_new).collect()
 }
 
 fn programs(names: &[&str], script: &str) -> Vec<Entry> {

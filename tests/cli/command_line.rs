@@ -67,13 +67,13 @@ fn names_with_slips() {
         (
             "web1",
             "there is no architecture `web1`",
-            "`web1` is a server of arch1: `imagebuild arch1 --role web1`",
+            "`web1` is a server of arch1: `imagebuild arch1 --server web1`",
         ),
         ("plan arch2", "there is no architecture `arch2`", "did you mean `arch1`?"),
         (
             "paln",
-            "there is no verb and no architecture `paln`",
-            "did you mean `plan`? `imagebuild --help` lists the verbs",
+            "there is no command and no architecture `paln`",
+            "did you mean `plan`? `imagebuild --help` lists the commands",
         ),
     ];
     for (line, message, hint) in cases {
@@ -83,22 +83,16 @@ fn names_with_slips() {
 
 #[test]
 fn verbs_and_flags_with_slips() {
-    let usage = "Usage: imagebuild [OPTIONS] <ARCHITECTURE>\n       imagebuild <COMMAND>\n\nFor more information, try '--help'.\n";
+    let usage = "Usage: imagebuild [OPTIONS] <COMMAND>\n       imagebuild [OPTIONS] <ARCHITECTURE> [--role <SERVER>]   (short for `build`)\n\nFor more information, try '--help'.\n";
     cli(home().path())
         .args("lokc --update")
         .stderr(&format!(
-            "error: there is no verb `lokc`\n\n  tip: a similar one exists: `lock`\n\n{usage}"
+            "error: there is no command `lokc`\n\n  tip: a similar one exists: `lock`\n\n{usage}"
         ))
         .code(2);
     cli(home().path())
         .args("arch1 --rol web1")
-        .stderr("error: unexpected argument '--rol' found\n\n  tip: a similar argument exists: '--role'\n\nUsage: imagebuild --role <SERVER> <ARCHITECTURE>\n\nFor more information, try '--help'.\n")
-        .code(2);
-    cli(home().path())
-        .args("--quiet --project x plan arch1")
-        .stderr(&format!(
-            "error: options stand behind the verb\n\n  tip: `imagebuild plan --quiet --project x arch1`\n\n{usage}"
-        ))
+        .stderr("error: unexpected argument '--rol' found\n\n  tip: a similar argument exists: '--role'\n\nUsage: imagebuild build --server <SERVER> <ARCHITECTURE>\n\nFor more information, try '--help'.\n")
         .code(2);
     cli(home().path())
         .args("plan")
@@ -108,6 +102,79 @@ fn verbs_and_flags_with_slips() {
         .args("arch1 --format vhd")
         .stderr("error: invalid value 'vhd' for '--format <FORMAT>'\n  [possible values: qcow2, raw, raw.zst, vmdk, vhdx]\n\n  tip: a similar value exists: 'vhdx'\n\nFor more information, try '--help'.\n")
         .code(2);
+}
+
+/// The short form of `build`, and global options before and after the command.
+#[test]
+fn the_same_in_other_orders() {
+    let world = World::locked();
+    let plan = world.cli("plan arch1 --server web1").run();
+    assert_eq!(plan.code, 0, "{}", plan.text());
+    for line in ["plan arch1 --role web1", "--quiet plan arch1 --server=web1"] {
+        world.cli(line).stdout(&plan.stdout).code(0);
+    }
+    let missing = "error: arch1 has no server `web9`\nhint: did you mean `web1`?\n";
+    for line in ["arch1 --role web9", "build arch1 --server web9", "--locked arch1 --server=web9"] {
+        world.cli(line).stderr(missing).code(2);
+    }
+    let required = "error: the following required arguments were not provided:\n  <ARCHITECTURE>\n";
+    let said = world.bare("--server web1").run();
+    assert_eq!((said.stderr.starts_with(required), said.code), (true, 2), "{}", said.text());
+}
+
+#[test]
+fn completions_and_manual_pages() {
+    let home = home();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = cli(home.path()).args(&format!("completions {shell}")).run();
+        assert_eq!((script.stderr.as_str(), script.code), ("", 0));
+        assert!(script.stdout.contains("negative-controls"), "{shell}: {}", script.stdout);
+    }
+    let page = cli(home.path()).args("man").run();
+    assert_eq!((page.stderr.as_str(), page.code), ("", 0));
+    assert!(page.stdout.contains(".TH imagebuild 1"), "{}", page.stdout);
+    cli(home.path()).dir(home.path()).args("man --out pages").stdout("").code(0);
+    for page in ["imagebuild.1", "imagebuild-build.1", "imagebuild-test.1"] {
+        assert!(home.path().join("pages").join(page).is_file(), "{page}");
+    }
+}
+
+/// The events of a command line, each an object.
+fn events(said: &str) -> Vec<serde_json::Value> {
+    said.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn progress_for_programs() {
+    let world = World::new();
+    let first = world.cli("arch1 --progress json").run();
+    assert_eq!((first.stdout.as_str(), first.code), ("out/arch1-web1.qcow2\n", 0));
+    let all = events(&first.stderr);
+    let keys = |kind: &str| -> Vec<String> {
+        let of_kind = all.iter().filter(|one| one["event"] == kind);
+        of_kind.map(|one| one["key"].to_string()).collect()
+    };
+    let (mut started, mut done) = (keys("step-started"), keys("step-done"));
+    assert_eq!(started.len(), 11, "{}", first.stderr);
+    started.sort();
+    done.sort();
+    assert_eq!(started, done);
+    let bytes = all.iter().rfind(|one| one["event"] == "bytes").unwrap();
+    assert_eq!(bytes["done"], bytes["total"], "{bytes}");
+
+    let second = world.cli("arch1 --progress json").run();
+    let kinds: std::collections::BTreeSet<String> =
+        events(&second.stderr).iter().map(|one| one["event"].to_string()).collect();
+    assert!(kinds.contains("\"step-cached\"") && !kinds.contains("\"step-started\""), "{kinds:?}");
+
+    let both = world.cli("test arch1 --interactive --progress json").run();
+    assert_eq!((events(&both.stderr)[0]["exit-code"].as_u64(), both.code), (Some(2), 2));
+
+    let wrong = world.cli("arch9 --progress json").run();
+    let all = events(&wrong.stderr);
+    let error = all.last().unwrap();
+    assert_eq!((&error["event"], &error["exit-code"]), (&"error".into(), &2.into()), "{error}");
+    assert!(error["text"].as_str().unwrap().contains("there is no architecture"), "{error}");
 }
 
 /// A path need not be text.
@@ -159,7 +226,7 @@ fn the_project_may_be_elsewhere() {
     world
         .bare(&format!("lock {line} --mirror {mirror}"))
         .dir(&elsewhere)
-        .stderr("        Read the indexes of 21 packages\n      Locked 21 packages in project/imagebuild.lock\n")
+        .stderr("        Read the indexes of 34 packages\n      Locked 34 packages in project/imagebuild.lock\n")
         .code(0);
     world.put("project/roles/base.toml", "description = 7\n");
     world

@@ -105,13 +105,21 @@ fn cut_off(path: &Path) {
     file.set_modified(modified).unwrap();
 }
 
+/// Keeps the length and the time of change.
+fn forge(path: &Path) {
+    let modified = path.metadata().unwrap().modified().unwrap();
+    rewrite(path, |bytes| bytes[0] ^= 1);
+    File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+}
+
 type TreeDamage = (&'static str, fn(&Path));
 
-const TREE_DAMAGES: [TreeDamage; 7] = [
+const TREE_DAMAGES: [TreeDamage; 8] = [
     ("a flipped bit", |tree| {
         rewrite(&tree.join("etc/passwd"), |bytes| bytes[0] ^= 1);
     }),
     ("a file cut off", |tree| cut_off(&tree.join("etc/passwd"))),
+    ("another content, the same length and time", |tree| forge(&tree.join("etc/passwd"))),
     ("a file gone", |tree| fs::remove_file(tree.join("usr/bin/sh")).unwrap()),
     ("a file more", |tree| fs::write(tree.join("usr/bin/more"), "").unwrap()),
     ("another mode", |tree| {

@@ -103,7 +103,7 @@ fn what_cannot_be_compared() {
     world.put("project/x.qcow2", "not an image");
     world
         .bare("diff x.qcow2 x.qcow2")
-        .stderr("error: cannot read x.json: No such file or directory\nhint: the manifest that `imagebuild` writes beside an image must stay there\n")
+        .stderr("error: cannot read x.json: No such file or directory\nhint: the manifest that `imagebuild` writes next to an image must stay there\n")
         .code(1);
 }
 
@@ -122,8 +122,8 @@ fn a_lock_that_is_behind_its_project() {
 #[test]
 fn servers_that_only_one_revision_has() {
     let world = two_commits();
-    let twin = "[servers.web2]\nroles = [\"base\"]\n[servers.web2.addresses.private]\nv4 = \"192.168.0.12\"\nv6 = \"2001:db8:0:1::12\"\n\n[endpoints]";
-    world.change("project/images/arch1.toml", "[endpoints]", twin);
+    let second = "[servers.web2]\nroles = [\"base\"]\n[servers.web2.addresses.private]\nv4 = \"192.168.0.12\"\nv6 = \"2001:db8:0:1::12\"\n\n[endpoints]";
+    world.change("project/images/arch1.toml", "[endpoints]", second);
     world.cli("lock --quiet").code(0);
     let text = |a, b, lacks| {
         format!(

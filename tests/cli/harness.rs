@@ -15,6 +15,7 @@ pub(crate) struct Cli {
     dir: PathBuf,
     names: Vec<(String, &'static str)>,
     before: Option<String>,
+    own_mounts: bool,
     stdout: String,
     stderr: String,
 }
@@ -37,6 +38,7 @@ pub(crate) fn cli(home: &Path) -> Cli {
         dir: home,
         names: vec![(shown, "TMP")],
         before: None,
+        own_mounts: false,
         stdout: String::new(),
         stderr: String::new(),
     }
@@ -67,10 +69,17 @@ impl Cli {
         self
     }
 
-    /// Runs this shell script first, with mounts of its own that end with the program.
-    pub(crate) fn mounts(mut self, script: &str) -> Cli {
+    /// Runs this shell script first, whose process becomes the program.
+    pub(crate) fn shell(mut self, script: &str) -> Cli {
         self.before = Some(script.to_owned());
         self
+    }
+
+    /// The same, with mounts of its own that end with the program. An ordinary user has them
+    /// in a user namespace, where he is root: files have other owners there than outside, and
+    /// trees of a store that was filled outside are made again.
+    pub(crate) fn mounts(self, script: &str) -> Cli {
+        Cli { own_mounts: true, ..self.shell(script) }
     }
 
     /// What standard output must be; nothing, if not called.
@@ -111,10 +120,13 @@ impl Cli {
             Some(script) => {
                 let script = format!("{script}\nexec \"$0\" \"$@\"");
                 let user = if nix::unistd::geteuid().is_root() { None } else { Some("-r") };
-                Program::new("/usr/bin/unshare")
-                    .args(user)
-                    .args(["-m", "/bin/sh", "-e", "-c", &script, binary])
-                    .args(&self.args)
+                let (unshare, shell) = (Program::new("/usr/bin/unshare"), "/bin/sh");
+                let program = if self.own_mounts {
+                    unshare.args(user).args(["-m", shell])
+                } else {
+                    Program::new(shell)
+                };
+                program.args(["-e", "-c", &script, binary]).args(&self.args)
             }
         }
     }

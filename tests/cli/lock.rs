@@ -2,9 +2,10 @@
 
 use crate::closure;
 use crate::world::World;
+use imagebuild::lock::date;
 use std::path::Path;
 
-const READ: &str = "        Read the indexes of 22 packages\n";
+const READ: &str = "        Read the indexes of 35 packages\n";
 const LOCK: &str = "project/imagebuild.lock";
 const HINT: &str = "hint: take a whole one from version control, or remove it: `imagebuild lock` then makes a new one, with the newest packages\n";
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -25,8 +26,8 @@ fn newer(world: &mut World) {
 #[test]
 fn a_first_lock_and_one_that_stays() {
     let world = World::new();
-    let read = READ.replace("22", "21");
-    let locked = "      Locked 21 packages in imagebuild.lock\n";
+    let read = READ.replace("35", "34");
+    let locked = "      Locked 34 packages in imagebuild.lock\n";
     world.cli("lock").stderr(&format!("{read}{locked}")).code(0);
     let (text, time) = (world.read(LOCK), world.path(LOCK).metadata().unwrap().modified().unwrap());
     assert!(!text.contains("127.0.0.1"), "a lock names no host");
@@ -41,8 +42,8 @@ fn updates_of_one_package_and_of_all() {
     let mut world = World::locked();
     let old = world.read(LOCK);
     newer(&mut world);
-    let read = READ.replace("22", "23");
-    let locked = "      Locked 21 packages in imagebuild.lock\n";
+    let read = READ.replace("35", "36");
+    let locked = "      Locked 34 packages in imagebuild.lock\n";
     world
         .cli("lock")
         .stderr(&format!("{read}   Unchanged imagebuild.lock is up to date\n"))
@@ -91,7 +92,7 @@ fn a_role_that_asks_for_more() {
     world
         .cli("lock")
         .stderr(&format!(
-            "{READ}     Locking nginx 1.26 (new)\n      Locked 22 packages in imagebuild.lock\n"
+            "{READ}     Locking nginx 1.26 (new)\n      Locked 35 packages in imagebuild.lock\n"
         ))
         .code(0);
     world.cli("plan arch1 --locked").run();
@@ -191,7 +192,7 @@ fn a_locked_file_that_left_the_mirror() {
     assert_eq!((said.stdout.as_str(), said.code), ("out/arch1-web1.qcow2\n", 0), "{}", said.text());
     assert!(
         said.stderr.starts_with(&format!(
-            "warning: no archive has the locked version any more of: kmod\n{READ}     Locking kmod 1 -> 1+deb13u1 (security)\n      Locked 21 packages in imagebuild.lock\n"
+            "warning: no archive has the locked version any more of: kmod\n{READ}     Locking kmod 1 -> 1+deb13u1 (security)\n      Locked 34 packages in imagebuild.lock\n"
         )),
         "{}",
         said.stderr
@@ -199,6 +200,43 @@ fn a_locked_file_that_left_the_mirror() {
     let moved = world.read(LOCK);
     assert!(moved != old && moved.contains("1+deb13u1"));
     assert!(moved.contains("name = \"openssl\"\nversion = \"1\"\n"), "only what must move moves");
+}
+
+#[test]
+fn what_was_fetched_needs_no_archive() {
+    let world = World::locked();
+    let nowhere = "--mirror http://127.0.0.1:1/debian --quiet";
+    assert_eq!(world.bare(&format!("arch1 {nowhere}")).run().code, 3);
+    let said = world.cli("fetch").run();
+    assert_eq!((said.stdout.as_str(), said.code), ("", 0), "{}", said.text());
+    assert!(
+        said.stderr.contains("    Complete 5 sets, 34 packages were fetched"),
+        "{}",
+        said.stderr
+    );
+    world.bare(&format!("arch1 {nowhere}")).stdout("out/arch1-web1.qcow2\n").code(0);
+    world.cli("fetch arch1").stderr("    Complete 2 sets, 0 packages were fetched\n").code(0);
+    world
+        .cli("fetch arch2")
+        .stderr("error: there is no architecture `arch2`\nhint: did you mean `arch1`?\n")
+        .code(2);
+}
+
+#[test]
+fn what_left_the_mirror_is_fetched_in_its_newer_version() {
+    let mut world = World::locked();
+    world.archive.remove(Path::new("debian/pool/main/kmod_1_amd64.deb"));
+    world.archive.forget("trixie", "kmod");
+    newer(&mut world);
+    assert_eq!(world.cli("fetch --locked").run().code, 2);
+    let said = world.cli("fetch").run();
+    assert!(
+        said.stderr.contains("     Locking kmod 1 -> 1+deb13u1 (security)\n"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.code, 0);
+    assert!(world.read(LOCK).contains("1+deb13u1"));
 }
 
 #[test]
@@ -226,4 +264,52 @@ fn a_version_that_left_the_mirror_comes_from_the_snapshots() {
         "arch1 --quiet --locked --mirror {mirror}/debian --snapshot-mirror {mirror}/snapshot"
     );
     world.bare(&line).stdout("out/arch1-web1.qcow2\n").code(0);
+}
+
+/// A mirror that lags, or somebody who replays a state with old holes.
+#[test]
+fn an_archive_that_goes_back_in_time_is_refused() {
+    let mut world = World::locked();
+    let old = world.read(LOCK);
+    newer(&mut world);
+    world.cli("lock --quiet --update").code(0);
+    let lock = world.read(LOCK);
+    world.archive.now -= 86_400;
+    world.archive.forget("trixie-security", "kmod");
+    world.archive.forget("trixie-updates", "openssl");
+    world.archive.publish();
+    let (before, now) = (world.archive.now + 86_400 - 3600, world.archive.now - 3600);
+    let (before, now) = (date::rfc3339(before), date::rfc3339(now));
+    let read = "        Read the indexes of 34 packages\n";
+    let older = |suite: &str| format!("the mirror's {suite} is of {now}, the lock's of {before}");
+    let refused = |suite: &str| {
+        format!(
+            "error: {}\nhint: the mirror is behind, or somebody replays an old state, with old holes: name another with `--mirror URL`, or take it with `imagebuild lock --allow-older {suite}`\n",
+            older(suite)
+        )
+    };
+    for line in ["lock", "lock --update", "lock --update kmod"] {
+        world.cli(line).stderr(&format!("{read}{}", refused("trixie"))).code(3);
+    }
+    world
+        .cli("lock --update --allow-older trixie")
+        .stderr(&format!(
+            "{read}warning: {}: packages may move to older versions\n{}",
+            older("trixie"),
+            refused("trixie-updates")
+        ))
+        .code(3);
+    assert_eq!(world.read(LOCK), lock);
+    world
+        .cli("lock --quiet --allow-older trixy")
+        .stderr("error: no archive has a suite `trixy`\nhint: did you mean `trixie`?\n")
+        .code(2);
+    let all = "--allow-older trixie --allow-older trixie-updates --allow-older trixie-security";
+    let said = world.cli(&format!("lock --update {all}")).run();
+    assert_eq!(said.code, 0, "{}", said.text());
+    for line in ["Locking kmod 1+deb13u1 -> 1\n", "Locking openssl 2 -> 1\n"] {
+        assert!(said.stderr.contains(line), "{}", said.text());
+    }
+    let packages = |lock: &str| lock.split_once("[[package]]").map(|(_, rest)| rest.to_owned());
+    assert_eq!(packages(&world.read(LOCK)), packages(&old));
 }

@@ -6,6 +6,10 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../project/mod.rs"]
+mod project;
+#[path = "../tools/mod.rs"]
+mod tools;
 #[path = "../user/mod.rs"]
 mod user;
 
@@ -17,6 +21,7 @@ mod damage;
 mod diff;
 mod disk;
 mod endings;
+mod escape;
 mod explain;
 mod goldens;
 mod harness;

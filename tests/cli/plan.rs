@@ -56,11 +56,11 @@ fn an_edit_is_judged_by_those_who_read_it() {
         (
             "etc/nginx/conf.d/imagebuild.conf",
             &[
-                "nginx judges /etc/nginx/sites-available/monitor",
-                "nginx judges /etc/nginx/sites-available/site and 1 more",
+                "nginx validates /etc/nginx/sites-available/monitor",
+                "nginx validates /etc/nginx/sites-available/site and 1 more",
             ][..],
         ),
-        ("var/www/site/index.php", &["bash judges /var/www/site/index.php"]),
+        ("var/www/site/index.php", &["bash validates /var/www/site/index.php"]),
         ("etc/motd", &[]),
     ] {
         world.put(&format!("project/overlays/web/{file}"), "# another\n");
@@ -70,11 +70,11 @@ fn an_edit_is_judged_by_those_who_read_it() {
     let address = "[architectures.arch4.addresses.web2.private]\nv4 = \"192.168.0.13\"\n";
     world.put("project/site.toml", address);
     let asked = [
-        "haproxy judges /etc/haproxy/haproxy.cfg",
-        "nft judges /etc/nftables.conf",
-        "nginx judges /etc/nginx/sites-available/monitor",
-        "nginx judges /etc/nginx/sites-available/site and 1 more",
-        "perl judges /etc/munin/munin.conf",
+        "haproxy validates /etc/haproxy/haproxy.cfg",
+        "nft validates /etc/nftables.conf",
+        "nginx validates /etc/nginx/sites-available/monitor",
+        "nginx validates /etc/nginx/sites-available/site and 1 more",
+        "perl validates /etc/munin/munin.conf",
     ];
     check("an address", &asked);
 }

@@ -1,6 +1,6 @@
 //! Everything that is read from outside, fuzzed from a small corpus: never a panic, work
 //! and memory bounded by what is read, and what is accepted is written and read back equal.
-//! Parsers that are not public are fuzzed the same way by tests beside them.
+//! Parsers that are not public are fuzzed the same way by tests next to them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -19,7 +19,7 @@ fn in_little_memory(work: impl FnOnce()) {
     let before = most_memory();
     work();
     let more = most_memory() - before;
-    // The tests beside this one have threads, each with its own heap and stack.
+    // The other tests have threads, each with its own heap and stack.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     assert!(more < (1 << 20) + threads * (192 << 10), "{more} kB of address space");
 }

@@ -50,8 +50,8 @@ impl Random {
         all.get(at).copied()
     }
 
-    /// A short stretch of `length` bytes; long ones are rare.
-    fn stretch(&mut self, length: usize) -> std::ops::Range<usize> {
+    /// A short range of `length` bytes; long ones are rare.
+    fn range(&mut self, length: usize) -> std::ops::Range<usize> {
         let most = 1 << self.below(11);
         let (start, count) = (self.below(length + 1), 1 + self.below(most));
         start..(start + count).min(length)
@@ -71,9 +71,9 @@ impl Random {
     fn change(&mut self, input: &mut Vec<u8>, corpus: &[Vec<u8>], tokens: &[&str]) {
         match self.below(12) {
             0 => self.flip(input),
-            1 => drop(input.drain(self.stretch(input.len()))),
+            1 => drop(input.drain(self.range(input.len()))),
             2 => {
-                let (from, to) = (self.stretch(input.len()), self.below(input.len() + 1));
+                let (from, to) = (self.range(input.len()), self.below(input.len() + 1));
                 let again = input[from].to_vec();
                 drop(input.splice(to..to, again));
             }
@@ -102,7 +102,7 @@ impl Random {
 
     /// Puts bytes somewhere, before or in place of what is there.
     fn put(&mut self, input: &mut Vec<u8>, bytes: &[u8]) {
-        let mut place = self.stretch(input.len());
+        let mut place = self.range(input.len());
         if self.below(2) == 0 {
             place.end = place.start;
         }

@@ -5,25 +5,31 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use imagebuild::build::Build;
-use imagebuild::lock::{Fetcher, Lock, Mirrors, Outcome, Patience, Pool};
-use imagebuild::plan::server::{Plan, Planned, refs};
-use imagebuild::plan::step::Step;
+use imagebuild::exec::Program;
+use imagebuild::lock::Outcome;
+use imagebuild::plan::server::Plan;
+use imagebuild::project::{Options, REFERENCE_TOOLS, servers};
 use imagebuild::sandbox;
-use imagebuild::spec::Spec;
-use imagebuild::store::{Key, Object, Store};
+use imagebuild::store::{Key, Object};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// The built program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_imagebuild");
-/// The set of the lock with apt and dpkg.
-pub(crate) const REFERENCE: &str = "tools/reference";
 
-/// The project.
-pub(crate) struct Project {
-    pub(crate) spec: Spec,
-    pub(crate) lock: Lock,
-    pub(crate) store: Store,
+/// The memory that builds of tests/images/reproducible.rs want for their trees, one at a time.
+pub(crate) const BUILD_IN_MEMORY: u64 = 6 << 30;
+
+/// The project; its lock never changes.
+pub(crate) struct Project(imagebuild::project::Project);
+
+impl Deref for Project {
+    type Target = imagebuild::project::Project;
+
+    fn deref(&self) -> &imagebuild::project::Project {
+        &self.0
+    }
 }
 
 /// A folder that ends with this value, also where its files belong to subordinate ids.
@@ -66,27 +72,39 @@ pub(crate) fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The program itself, as a user would call it to build images.
+pub(crate) fn build(arguments: &[&str], out: &Path) {
+    Program::new(PROGRAM)
+        .args(arguments)
+        .args(["--out".as_ref(), out.as_os_str()])
+        .envs(std::env::vars_os())
+        .dir(folder())
+        .run()
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
 impl Project {
-    /// With the store that `imagebuild` uses when no option names another.
+    /// This repository's.
     pub(crate) fn open() -> Project {
+        Project::of(folder())
+    }
+
+    /// A folder's, with the store that `imagebuild` uses when no option names another.
+    pub(crate) fn of(folder: &Path) -> Project {
         sandbox::use_helper(PROGRAM);
-        let spec = Spec::read(folder()).unwrap_or_else(|error| panic!("{error}"));
-        let lock = Lock::read(&folder().join("imagebuild.lock")).unwrap_or_else(|e| panic!("{e}"));
-        let store = Store::open(&Store::default_root()).unwrap_or_else(|e| panic!("{e}"));
-        Project { spec, lock, store }
+        let options =
+            Options { project: Some(folder.to_owned()), locked: true, ..Options::default() };
+        let project = imagebuild::project::Project::open(&options);
+        Project(project.unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Has the packages of these sets in the pool.
     pub(crate) fn fetch(&self, sets: &[&str]) {
-        let mirrors = Mirrors::choose(None, None, Path::new("/")).unwrap();
-        let fetcher = Fetcher::new(Patience::default());
-        let pool = Pool::new(self.store.root(), mirrors, fetcher, &self.lock).unwrap();
-        for set in sets {
-            let outcome = pool.ensure(&self.lock.set(set).unwrap());
-            match outcome.unwrap_or_else(|error| panic!("{error}")) {
-                Outcome::Complete { .. } => {}
-                Outcome::Vanished(gone) => panic!("no archive has any more: {gone:?}"),
-            }
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let fetched = self.0.fetch_locked(&sets);
+        match fetched.unwrap_or_else(|error| panic!("{error}")) {
+            Outcome::Complete { .. } => {}
+            Outcome::Vanished(gone) => panic!("no archive has any more: {gone:?}"),
         }
     }
 
@@ -97,9 +115,8 @@ impl Project {
 
     /// The plan of a server.
     pub(crate) fn plan_of(&self, architecture: &str, server: &str) -> Plan {
-        let architecture = self.spec.architecture(architecture).unwrap();
-        let server = architecture.server(server).unwrap();
-        Plan::new(&self.spec, &self.lock, architecture, server).unwrap()
+        let chosen = servers(&self.spec, architecture, Some(server)).unwrap();
+        self.plans(&chosen).unwrap().remove(0)
     }
 
     /// A server for each packages tree: architecture and name. Servers whose trees are
@@ -109,9 +126,8 @@ impl Project {
         for architecture in self.spec.architectures.values() {
             for server in architecture.servers.keys() {
                 let plan = self.plan_of(&architecture.name, server);
-                let packages = plan.steps.iter().find(|p| p.step.name() == "packages").unwrap();
                 trees
-                    .entry(packages.key)
+                    .entry(plan.packages)
                     .or_insert_with(|| (architecture.name.clone(), server.clone()));
             }
         }
@@ -128,12 +144,13 @@ impl Project {
 
     /// The tools closure with apt, unpacked.
     pub(crate) fn reference_tools(&self) -> PathBuf {
-        self.fetch(&[REFERENCE]);
-        let step = Step::Tools { packages: refs(&self.lock, REFERENCE).unwrap() };
-        let mut plan = self.plan("web1");
-        let key = step.key().unwrap();
-        plan.steps.push(Planned { key, step });
-        self.provide_key(&plan, key).path("tree")
+        self.tools(REFERENCE_TOOLS)
+    }
+
+    /// A tools closure of the lock, unpacked.
+    pub(crate) fn tools(&self, set: &str) -> PathBuf {
+        self.fetch(&[set]);
+        self.0.tools(set).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// An empty store that has these sets in its pool: hard links, as the pool holds

@@ -31,9 +31,9 @@ Acquire::Languages "none";
 "#;
 const REPOSITORY: &str = "var/cache/apt/repository";
 
-/// Extracts and installs the essential packages, as apt names and orders them.
-const ESSENTIALS: &str = r#"
-apt-get -q update
+/// Extracts the essential packages, as apt names and orders them; /proc is not there yet, as
+/// it cannot be written to.
+const EXTRACT: &str = r#"
 names=$(apt-get -s install '?essential' | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
 files=
 for name in base-files $names; do
@@ -41,9 +41,31 @@ for name in base-files $names; do
     dpkg-deb --extract "/target/var/cache/apt/repository/$file" /target
     [ "$name" = base-files ] || files="$files /var/cache/apt/repository/$file"
 done
-base=$(sed -n "s/^Filename: base-files //p" /target/var/cache/apt/repository/Names)
-chroot /target dpkg --force-depends --install "/var/cache/apt/repository/$base" $files
+echo "$files" >/tmp/files
 "#;
+
+/// Installs them.
+const INSTALL: &str = r#"
+base=$(sed -n "s/^Filename: base-files //p" /target/var/cache/apt/repository/Names)
+chroot /target dpkg --force-depends --install "/var/cache/apt/repository/$base" $(cat /tmp/files)
+"#;
+
+/// The tree of the essential packages, from which those of all servers go on: apt makes it of
+/// the same packages, in the same order, for each of them.
+pub(crate) struct Essentials(Scratch);
+
+impl Essentials {
+    /// Makes it of what a server (its architecture and its name) has.
+    pub(crate) fn make(project: &Project, server: (&str, &str), tools: &Path) -> Essentials {
+        let folder = scratch();
+        let sandbox = prepare(project, server, tools, folder.path());
+        let sandbox = script(sandbox, EXTRACT).op(Op::PrepareChroot { tree: "/target".into() });
+        let sandbox = script(sandbox, INSTALL).op(Op::ReleaseChroot { tree: "/target".into() });
+        let sandbox = script(sandbox, &format!("rm -r /target/{REPOSITORY}"));
+        sandbox.execute().unwrap_or_else(|error| panic!("{error}"));
+        Essentials(folder)
+    }
+}
 
 /// A reference tree, in a folder that ends with this value.
 pub(crate) struct Reference {
@@ -52,24 +74,24 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// Makes the tree of a server (its architecture and its name).
-    pub(crate) fn make(project: &Project, server: (&str, &str), tools: &Path) -> Reference {
-        // dpkg waits for the disk after each package.
-        let folder = Scratch::quick(8 << 30);
+    pub(crate) fn make(
+        project: &Project,
+        server: (&str, &str),
+        tools: &Path,
+        essentials: &Essentials,
+    ) -> Reference {
+        let folder = scratch();
         let tree = folder.path().join("tree");
-        let repository = tree.join(REPOSITORY);
-        std::fs::create_dir_all(&repository).unwrap();
-        let set = format!("{}/{}", server.0, server.1);
-        let packages = project.lock.set(&set).unwrap();
-        let sysusers = fill_repository(&project.store.pool(), &repository, &packages);
-        let apt = folder.path().join("apt");
-        write_configuration(&apt);
-        let (ids, epoch) = ids_and_epoch(project, server);
-        let requests = &project.lock.sets[&set].requests;
-        let sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), epoch)
+        std::fs::create_dir_all(&tree).unwrap();
+        Sandbox::new(Root::ReadOnly(tools.to_owned()), 0)
+            .bind(essentials.0.path().join("tree"), "/essentials")
             .bind_writable(&tree, "/target")
-            .bind(&apt, "/apt");
-        let sandbox = prepare(sandbox, &sysusers, &ids);
-        let sandbox = install(sandbox, requests, &packages, &ids);
+            .op(Op::Copy { from: "/essentials".into(), into: "/target".into() })
+            .execute()
+            .unwrap_or_else(|error| panic!("{error}"));
+        let sandbox = prepare(project, server, tools, folder.path());
+        let sandbox = sandbox.op(Op::PrepareChroot { tree: "/target".into() });
+        let sandbox = install(sandbox, project, server);
         let sandbox = finish(sandbox, folder.path()).unwrap();
         sandbox.execute().unwrap_or_else(|error| panic!("{error}"));
         Reference { folder }
@@ -84,6 +106,18 @@ impl Reference {
     pub(crate) fn listing(&self) -> Vec<ListedFile> {
         listing_from_json(&self.folder.path().join("listing.json")).unwrap()
     }
+}
+
+/// In memory: dpkg waits for the disk after each package.
+fn scratch() -> Scratch {
+    Scratch::quick(8 << 30)
+}
+
+fn packages<'a>(
+    project: &'a Project,
+    (architecture, name): (&str, &str),
+) -> Vec<&'a LockedPackage> {
+    project.lock.set(&format!("{architecture}/{name}")).unwrap()
 }
 
 /// The `.deb`s and their index; gives their sysusers.d files.
@@ -132,36 +166,41 @@ fn ids_and_epoch(project: &Project, server: (&str, &str)) -> (Ids, u64) {
     found.unwrap()
 }
 
-/// The parts of the environment that are the same for both trees by design: no
-/// service starts, users have the lock's numbers, /proc and /dev are there.
-fn prepare(sandbox: Sandbox, sysusers: &[(String, String)], ids: &Ids) -> Sandbox {
+/// A sandbox for apt, with the tree of `folder` and a repository in it. What is the same for
+/// both trees by design: no service starts, and users have the lock's numbers.
+fn prepare(project: &Project, server: (&str, &str), tools: &Path, folder: &Path) -> Sandbox {
+    let (tree, apt) = (folder.join("tree"), folder.join("apt"));
+    let repository = tree.join(REPOSITORY);
+    std::fs::create_dir_all(&repository).unwrap();
+    let sysusers = fill_repository(&project.store.pool(), &repository, &packages(project, server));
+    write_configuration(&apt);
+    let (ids, epoch) = ids_and_epoch(project, server);
     let write = |path: String, text: String, mode| Op::Write { path: path.into(), text, mode };
     let policy = "#!/bin/sh\nexit 101\n".to_owned();
-    let mut sandbox = sandbox
-        .op(write("/target/var/lib/dpkg/status".to_owned(), String::new(), 0o644))
-        .op(write("/target/usr/sbin/policy-rc.d".to_owned(), policy, 0o755))
-        .op(Op::PrepareChroot { tree: "/target".into() });
-    for (name, text) in sysusers {
-        let text = ids::with_numbers(text, ids);
+    let mut sandbox = Sandbox::new(Root::ReadOnly(tools.to_owned()), epoch)
+        .bind_writable(&tree, "/target")
+        .bind(&apt, "/apt");
+    if !tree.join("var/lib/dpkg/status").exists() {
+        sandbox = sandbox.op(write("/target/var/lib/dpkg/status".to_owned(), String::new(), 0o644));
+    }
+    sandbox = sandbox.op(write("/target/usr/sbin/policy-rc.d".to_owned(), policy, 0o755));
+    for (name, text) in &sysusers {
+        let text = ids::with_numbers(text, &ids);
         sandbox = sandbox.op(write(format!("/target/etc/sysusers.d/{name}"), text, 0o644));
     }
-    sandbox
+    let folders = "mkdir -p /target/var/lib/apt/lists/partial /target/var/cache/apt/archives/partial /target/var/log/apt; apt-get -q update";
+    script(sandbox, folders)
 }
 
-fn install(
-    sandbox: Sandbox,
-    requests: &[String],
-    packages: &[&LockedPackage],
-    ids: &Ids,
-) -> Sandbox {
-    let script = |sandbox: Sandbox, text: &str| {
-        let conf = [("APT_CONFIG", "/apt/apt.conf")];
-        sandbox.program(["sh", "-e", "-c", text], &conf, true)
-    };
-    let folders = "mkdir -p /target/var/lib/apt/lists/partial /target/var/cache/apt/archives/partial /target/var/log/apt";
-    let mut sandbox = script(sandbox, folders);
-    sandbox = script(sandbox, ESSENTIALS);
-    if packages.iter().any(|package| package.name == "adduser") {
+/// A step of the sandbox that apt's configuration is told to.
+fn script(sandbox: Sandbox, text: &str) -> Sandbox {
+    sandbox.program(["sh", "-e", "-c", text], &[("APT_CONFIG", "/apt/apt.conf")], true)
+}
+
+fn install(sandbox: Sandbox, project: &Project, server: (&str, &str)) -> Sandbox {
+    let (ids, _) = ids_and_epoch(project, server);
+    let mut sandbox = sandbox;
+    if packages(project, server).iter().any(|package| package.name == "adduser") {
         sandbox = script(sandbox, "apt-get -y install adduser");
         for (name, map) in [("users", &ids.users), ("groups", &ids.groups)] {
             let path = format!("/target/run/imagebuild/{name}").into();
@@ -170,6 +209,7 @@ fn install(
         let pools = "cp -p /target/etc/adduser.conf /target/run/imagebuild/adduser.conf\nprintf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>/target/etc/adduser.conf";
         sandbox = script(sandbox, pools);
     }
+    let requests = &project.lock.sets[&format!("{}/{}", server.0, server.1)].requests;
     let names: Vec<&str> =
         requests.iter().map(String::as_str).filter(|name| *name != ESSENTIAL).collect();
     script(sandbox, &format!("apt-get -y install {}", names.join(" ")))

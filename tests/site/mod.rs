@@ -8,17 +8,10 @@ use imagebuild::exec::{Output, Program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Machines of one test at a time: two topologies would only slow each other down.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The site's folder; in its `tmp` the program keeps what is for a while only.
 pub(crate) struct Site(Scratch);
@@ -85,10 +78,13 @@ impl Site {
         self.said(&self.program(PLAIN, arguments))
     }
 
-    /// The same on a host whose folder for temporary files has so much room.
+    /// The same on a host whose folder for temporary files has so much room: in mounts of the
+    /// run's own, and with the ids that a build wants.
     pub(crate) fn run_in(&self, size: &str, arguments: &[&str]) -> Said {
         let mount = format!("mount -t tmpfs -o size={size} none \"$TMPDIR\"\n{PLAIN}");
-        let script = format!("exec /usr/bin/unshare -m /bin/sh -e -c '{mount}' \"$0\" \"$@\"");
+        let is_root = nix::unistd::geteuid().is_root();
+        let ids = if is_root { "" } else { "--map-root-user --map-auto " };
+        let script = format!("exec /usr/bin/unshare {ids}-m /bin/sh -e -c '{mount}' \"$0\" \"$@\"");
         self.said(&self.program(&script, arguments))
     }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use imagebuild::exec::Program;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A user of the host that ends with this value.
 pub(crate) struct User {
@@ -34,19 +34,14 @@ impl Drop for User {
     }
 }
 
-/// A program of the host, for the test's own surroundings only.
+/// A program of the host, for the test's own environment only.
 pub(crate) fn host(name: &str) -> Program {
-    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = folders.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
-    let program = Program::new(found.unwrap_or_else(|| panic!("this machine has no {name}")));
+    let program = Program::new(find(name).unwrap_or_else(|| panic!("this machine has no {name}")));
     program.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
 }
 
-/// Whether users can be made; says so if not.
-pub(crate) fn is_root() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: only root can make the users of this test");
-    }
-    root
+/// Where the host has it.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists())
 }

@@ -76,18 +76,24 @@ pub(super) fn soft_dependencies(table: &str) -> BTreeMap<String, Vec<String>> {
     soft
 }
 
+/// The largest module that is taken once unpacked; Debian's largest has some 10 MiB.
+const MOST_OF_A_MODULE: u64 = 256 << 20;
+
 /// Reads a module by the suffix of its name: `.ko`, `.ko.xz`, `.ko.zst` or `.ko.gz`.
 pub(super) fn uncompressed(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Error::io("uncompress", path, &e);
     let packed = fs::read(path)?;
-    let mut bytes = Vec::with_capacity(packed.len() * 4);
-    let read = match path.extension().and_then(|suffix| suffix.to_str()) {
-        Some("xz") => xz::decoder(&packed[..])
-            .map_err(std::io::Error::from)
-            .and_then(|mut reader| reader.read_to_end(&mut bytes)),
-        Some("zst") => zstd::stream::copy_decode(&packed[..], &mut bytes).map(|()| 0),
-        Some("gz") => flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes),
+    let reader: Box<dyn Read + '_> = match path.extension().and_then(|suffix| suffix.to_str()) {
+        Some("xz") => Box::new(xz::decoder(&packed[..]).map_err(|e| failed(e.into()))?),
+        Some("zst") => Box::new(zstd::Decoder::new(&packed[..]).map_err(failed)?),
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(&packed[..])),
         _ => return Ok(packed),
     };
-    read.map_err(|e| Error::io("uncompress", path, &e))?;
+    let mut bytes = Vec::with_capacity(packed.len() * 4);
+    reader.take(MOST_OF_A_MODULE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MOST_OF_A_MODULE {
+        let why = format!("it unpacks to more than {} MiB", MOST_OF_A_MODULE >> 20);
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidData, why)));
+    }
     Ok(bytes)
 }

@@ -40,7 +40,7 @@ impl Solver<'_, '_> {
         Ok(false)
     }
 
-    /// The marked packages that `package` may not be beside (Conflicts, Breaks).
+    /// The marked packages that `package` conflicts with (Conflicts, Breaks).
     pub(in crate::lock) fn enemies(&self, package: &Package) -> Result<Vec<Rc<Package>>> {
         let mut found = Vec::new();
         for group in negative(package) {
