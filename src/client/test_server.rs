@@ -9,6 +9,7 @@ use rustls::{ServerConfig, ServerConnection};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::socket::udp;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -76,7 +77,15 @@ impl Task for OnHost {
         }
         self.1.answer_dns(host);
         let Serve { seats, name, tls, .. } = &mut self.1;
-        seats.iter_mut().for_each(|seat| seat.poll(host, name, tls));
+        // smoltcp gives a SYN to the first socket that takes it: one that comes twice must not
+        // reach a listening seat before that of its own connection.
+        let mut taken = BTreeSet::new();
+        for seat in seats.iter_mut().rev() {
+            seat.poll(host, (name, tls), !taken.contains(&seat.port));
+            if seat.is_taken(host) {
+                taken.insert(seat.port);
+            }
+        }
         TaskPoll::Pending(None)
     }
 }
@@ -103,9 +112,21 @@ impl Serve {
 }
 
 impl Seat {
-    fn poll(&mut self, host: &mut Host, name: &str, config: &Arc<ServerConfig>) {
+    fn is_taken(&self, host: &mut Host) -> bool {
+        !matches!(host.tcp(self.handle).state(), State::Closed | State::Listen | State::TimeWait)
+    }
+
+    fn poll(
+        &mut self,
+        host: &mut Host,
+        (name, config): (&str, &Arc<ServerConfig>),
+        may_listen: bool,
+    ) {
         let socket = host.tcp(self.handle);
         if matches!(socket.state(), State::Closed | State::TimeWait) {
+            if !may_listen {
+                return;
+            }
             socket.abort();
             socket.listen(self.port).unwrap();
             self.request.clear();
