@@ -79,8 +79,10 @@ fn outer() -> Result<()> {
     namespaces::leave_caller()?;
     let mut job = Vec::new();
     std::io::stdin().read_to_end(&mut job).map_err(|e| failed("read the job", &e))?;
+    // Found before the mounts are others: in a chroot its path would be that from the root outside.
+    let own_file = own_file()?;
     namespaces::enter(&parse(&job)?)?;
-    let status = exec::become_parent_of(&own_file()?, &[INNER], &job)
+    let status = exec::become_parent_of(&own_file, &[INNER], &job)
         .map_err(|e| failed("start the inner process", &e))?;
     if status.success() { Ok(()) } else { Err(Error::build(format!("the sandbox died: {status}"))) }
 }
