@@ -1,6 +1,6 @@
 //! The last step: the disk map with its digests, from the results of the others.
 
-use super::RootHash;
+use super::{Inputs, RootHash};
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::image::disk::{Content, Contents};
@@ -8,8 +8,7 @@ use crate::image::grub::{self, BootCode};
 use crate::image::manifest::{ContentDigest, Manifest, Package, PartitionMap};
 use crate::image::sbom::{self, Materials};
 use crate::plan::layout::Label;
-use crate::plan::step::{ImageStep, PackageRef};
-use crate::store::{Key, Object};
+use crate::plan::step::{ImageStep, PackageRef, Planned};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,22 +30,19 @@ fn note(name: &str) -> String {
 }
 
 /// The boot code and the content of each partition.
-pub(super) fn assemble(
-    image: &ImageStep,
-    inputs: &BTreeMap<Key, Object>,
-) -> Result<(BootCode, Contents)> {
+pub(super) fn assemble(image: &ImageStep, inputs: &Inputs) -> Result<(BootCode, Contents)> {
     let bootloader = &inputs[&image.bootloader];
     let boot_img = fs::read(&bootloader.path("boot.img"))?;
     let core_img = fs::read(&bootloader.path("core.img"))?;
     let boot = grub::embed(&boot_img, &core_img, image.layout.partition(Label::Bios))?;
-    let content = |key: &Key, name: &str| Content::file(&inputs[key].path(name));
-    let noted = |key: &Key, name: &str| -> Result<Content> {
-        Ok(content(key, name)?.with_digest(inputs[key].json(&note(name))?))
+    let content = |input: &Planned, name: &str| Content::file(&inputs[input].path(name));
+    let noted = |input: &Planned, name: &str| -> Result<Content> {
+        Ok(content(input, name)?.with_digest(inputs[input].json(&note(name))?))
     };
-    let layer = |key: &Key| -> Result<Content> {
-        let object = &inputs[key];
+    let layer = |input: &Planned| -> Result<Content> {
+        let object = &inputs[input];
         // A layer ends in its hash tree, never in zeros, so the store's digest serves.
-        let content = content(key, "layer.erofs")?;
+        let content = content(input, "layer.erofs")?;
         let (length, sha256) = (content.length, object.digest("layer.erofs")?);
         Ok(content.with_digest(ContentDigest { length, sha256 }))
     };
@@ -60,15 +56,11 @@ pub(super) fn assemble(
 }
 
 /// Makes `manifest.json` and `sbom.json`.
-pub(super) fn manifest(
-    image: &ImageStep,
-    inputs: &BTreeMap<Key, Object>,
-    temporary: &Path,
-) -> Result<()> {
+pub(super) fn manifest(image: &ImageStep, inputs: &Inputs, temporary: &Path) -> Result<()> {
     let (boot, contents) = assemble(image, inputs)?;
     let map = PartitionMap::new(&image.layout, &boot, &contents)?;
-    let root_hash = |key: &Key| -> Result<Sha256Digest> {
-        Ok(inputs[key].json::<RootHash>("verity.json")?.root_hash)
+    let root_hash = |layer: &Planned| -> Result<Sha256Digest> {
+        Ok(inputs[layer].json::<RootHash>("verity.json")?.root_hash)
     };
     let manifest = Manifest {
         image: image.layout.image.clone(),
@@ -93,7 +85,7 @@ fn named(package: &PackageRef) -> Package {
     Package { name, version, architecture: package.architecture.clone() }
 }
 
-fn bill(image: &ImageStep, inputs: &BTreeMap<Key, Object>, manifest: &Manifest) -> Result<String> {
+fn bill(image: &ImageStep, inputs: &Inputs, manifest: &Manifest) -> Result<String> {
     let materials = Materials {
         packages: &image.packages,
         boot: &image.boot,

@@ -23,14 +23,15 @@ use crate::image::tools::{EspFile, Tools};
 use crate::image::verity::{self, Verity};
 use crate::lock::unpack::{Owners, unpack_into};
 use crate::plan::guid::Guid;
-use crate::plan::server::{Plan, Planned, ToolsPlan};
-use crate::plan::step::{PackageRef, Step};
+use crate::plan::server::{Plan, ToolsPlan};
+use crate::plan::step::{PackageRef, Planned, Step};
 use crate::progress::{self, Event};
 use crate::rootfs::Tree;
 use crate::store::{Key, Object, Origin, Store};
 use crate::threads;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Index;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,8 +47,25 @@ pub struct Build<'a> {
 #[derive(Debug)]
 struct Executor<'a> {
     store: &'a Store,
-    steps: BTreeMap<Key, &'a Step>,
     times: Mutex<Vec<(&'static str, Duration)>>,
+}
+
+/// The results of the steps that a step reads.
+struct Inputs(BTreeMap<Key, Object>);
+
+impl Inputs {
+    fn of(inputs: Vec<&Planned>, provide: impl Fn(&Planned) -> Result<Object>) -> Result<Inputs> {
+        let results = inputs.into_iter().map(|input| Ok((input.key(), provide(input)?)));
+        results.collect::<Result<_>>().map(Inputs)
+    }
+}
+
+impl Index<&Planned> for Inputs {
+    type Output = Object;
+
+    fn index(&self, input: &Planned) -> &Object {
+        &self.0[&input.key()]
+    }
 }
 
 /// The unpacked closure of a set of tools, made if it is missing.
@@ -55,7 +73,7 @@ struct Executor<'a> {
 /// # Errors
 /// Those of the step.
 pub fn tools(store: &Store, plan: &ToolsPlan) -> Result<PathBuf> {
-    Executor::new(store, [&plan.0]).tools(plan.0.key)
+    Executor::new(store).tools(&plan.0)
 }
 
 /// What a layer's dm-verity device is set up with.
@@ -86,15 +104,15 @@ impl RootHash {
 impl<'a> Build<'a> {
     /// A build of `plan` with `store`; the packages must be in the pool.
     pub fn new(store: &'a Store, plan: &'a Plan) -> Build<'a> {
-        Build { executor: Executor::new(store, &plan.steps), plan }
+        Build { executor: Executor::new(store), plan }
     }
 
-    /// The result of the step under `key`, made if it is missing.
+    /// The result of a step, made if it is missing.
     ///
     /// # Errors
     /// Those of the step, named.
-    pub fn provide(&self, key: Key) -> Result<Object> {
-        self.executor.provide(key)
+    pub fn provide(&self, planned: &Planned) -> Result<Object> {
+        self.executor.provide(planned)
     }
 
     /// The unpacked tools closure of the plan, made if it is missing.
@@ -102,7 +120,7 @@ impl<'a> Build<'a> {
     /// # Errors
     /// Those of the step.
     pub fn tools(&self) -> Result<PathBuf> {
-        self.executor.tools(self.plan.tools)
+        self.executor.tools(&self.plan.tools)
     }
 
     /// The steps that were made, and how long each took without those it needed.
@@ -120,31 +138,22 @@ impl<'a> Build<'a> {
     /// # Errors
     /// When a damaged result cannot be taken away.
     pub fn is_made(&self) -> Result<bool> {
-        Ok(self.executor.store.find(self.last()?.key)?.is_some())
-    }
-
-    /// The last step of the plan.
-    fn last(&self) -> Result<&'a Planned> {
-        self.plan.steps.last().ok_or_else(|| Error::bug("the plan is empty"))
+        Ok(self.executor.store.find(self.plan.last.key())?.is_some())
     }
 }
 
 impl<'a> Executor<'a> {
-    fn new(store: &'a Store, steps: impl IntoIterator<Item = &'a Planned>) -> Executor<'a> {
-        let steps = steps.into_iter().map(|planned| (planned.key, &planned.step)).collect();
-        Executor { store, steps, times: Mutex::default() }
+    fn new(store: &'a Store) -> Executor<'a> {
+        Executor { store, times: Mutex::default() }
     }
 
-    /// The result of the step under `key`, made if it is missing.
-    fn provide(&self, key: Key) -> Result<Object> {
+    /// The result of a step, made if it is missing.
+    fn provide(&self, planned: &Planned) -> Result<Object> {
+        let (key, step) = (planned.key(), planned.step());
         if let Some(object) = self.store.find(key)? {
             return Ok(object);
         }
-        let step = self.step(key)?;
-        let mut inputs = BTreeMap::new();
-        for input in step.inputs() {
-            inputs.insert(input, self.provide_whole(input)?);
-        }
+        let inputs = Inputs::of(step.inputs(), |input| self.provide_whole(input))?;
         if crate::exec::interrupted() {
             return Err(crate::exec::interruption());
         }
@@ -176,28 +185,24 @@ impl<'a> Executor<'a> {
 
     /// The same, for who reads it: the files of its tree are looked through first. A build
     /// that makes nothing reads no tree, and does not pay for it.
-    fn provide_whole(&self, key: Key) -> Result<Object> {
-        match self.store.find_whole(key)? {
+    fn provide_whole(&self, planned: &Planned) -> Result<Object> {
+        match self.store.find_whole(planned.key())? {
             Some(object) => Ok(object),
-            None => self.provide(key),
+            None => self.provide(planned),
         }
     }
 
-    fn tools(&self, key: Key) -> Result<PathBuf> {
-        Ok(self.provide_whole(key)?.path("tree"))
+    fn tools(&self, planned: &Planned) -> Result<PathBuf> {
+        Ok(self.provide_whole(planned)?.path("tree"))
     }
 
     fn times(&self) -> MutexGuard<'_, Vec<(&'static str, Duration)>> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&self, key: Key) -> Result<&'a Step> {
-        self.steps.get(&key).copied().ok_or_else(|| Error::bug("a step is not in its plan"))
-    }
-
-    fn perform(&self, step: &Step, inputs: &BTreeMap<Key, Object>, temporary: &Path) -> Result<()> {
-        let object = |key: &Key| &inputs[key];
-        let tree = |key: &Key| object(key).path("tree");
+    fn perform(&self, step: &Step, inputs: &Inputs, temporary: &Path) -> Result<()> {
+        let object = |input: &Planned| &inputs[input];
+        let tree = |input: &Planned| object(input).path("tree");
         match step {
             Step::Tools { packages } => self.unpack_tools(packages, temporary),
             Step::Kernel { tools, package, release, init, epoch } => {

@@ -2,16 +2,14 @@
 //! for, its manifest, its bill of materials. Each appears whole or not at all, and
 //! what is there already is not written again.
 
-use super::{Build, disk};
+use super::{Build, Inputs, disk};
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::image::disk::Disk;
 use crate::image::{qcow2, raw, raw_zst, vhdx, vmdk};
-use crate::plan::step::Step;
 use crate::progress;
-use crate::store::{Key, Object};
+use crate::store::Object;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -78,12 +76,9 @@ impl Build<'_> {
     /// # Errors
     /// Those of the steps, and of writing; a file that was there stays whole.
     pub fn write(&self, format: Format, out: &Path) -> Result<(PathBuf, bool)> {
-        let planned = self.last()?;
-        let Step::Image(image) = &planned.step else {
-            return Err(Error::bug("the last step of a plan is not an image"));
-        };
+        let image = &self.plan.disk;
         let file = self.check_output(format, out)?;
-        let object = self.provide(planned.key)?;
+        let object = self.provide(&self.plan.last)?;
         let manifest: crate::image::manifest::Manifest = object.json("manifest.json")?;
         let small = self.small_files(&object, out)?;
         let same =
@@ -91,7 +86,7 @@ impl Build<'_> {
         if same && self.is_current(&file, manifest.identity) {
             return Ok((file, false));
         }
-        let inputs = self.image_inputs(&planned.step)?;
+        let inputs = Inputs::of(image.inputs(), |input| self.provide(input))?;
         let (boot, contents) = disk::assemble(image, &inputs)?;
         let disk = Disk::assemble(&image.layout, &boot, &contents)?;
         progress::step("Writing", file.display().to_string());
@@ -120,10 +115,6 @@ impl Build<'_> {
         let at = |ending: &str| out.join(format!("{}.{ending}", self.plan.image));
         let text = |name: &str| fs::read(&object.path(name));
         Ok([(at("json"), text("manifest.json")?), (at("cdx.json"), text("sbom.json")?)])
-    }
-
-    fn image_inputs(&self, step: &Step) -> Result<BTreeMap<Key, Object>> {
-        step.inputs().into_iter().map(|key| Ok((key, self.provide(key)?))).collect()
     }
 
     /// Where the stamp of an output file is kept.

@@ -5,6 +5,7 @@
 use super::Build;
 use crate::error::{Error, Result};
 use crate::exec;
+use crate::plan::step::Planned;
 use crate::progress::{self, Event};
 use crate::store::Key;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ pub fn make_all(builds: &[Build<'_>], jobs: usize) -> Result<()> {
 
 /// A step that is missing, and the steps that must be made before it.
 struct Missing<'a> {
-    key: Key,
+    planned: &'a Planned,
     build: &'a Build<'a>,
     after: Vec<Key>,
 }
@@ -51,12 +52,12 @@ impl<'a> Work<'a> {
         let mut wanted: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
         let mut cached: BTreeSet<Key> = BTreeSet::new();
         for build in builds {
-            let mut stack = vec![build.last()?.key];
-            while let Some(key) = stack.pop() {
+            let mut stack = vec![&build.plan.last];
+            while let Some(planned) = stack.pop() {
+                let (key, step) = (planned.key(), planned.step());
                 if wanted.contains_key(&key) || cached.contains(&key) {
                     continue;
                 }
-                let step = build.executor.step(key)?;
                 if build.executor.store.find(key)?.is_some() {
                     let digits = key.to_string();
                     progress::event(Event::StepCached { step: step.name(), key: &digits });
@@ -64,17 +65,17 @@ impl<'a> Work<'a> {
                     continue;
                 }
                 let inputs = step.inputs();
-                stack.extend(&inputs);
-                wanted.insert(key, inputs);
+                wanted.insert(key, inputs.iter().map(|input| input.key()).collect());
+                stack.extend(inputs);
             }
         }
         let is_missing: BTreeSet<Key> = wanted.keys().copied().collect();
         let mut missing = Vec::new();
         for build in builds {
             for planned in &build.plan.steps {
-                let Some(inputs) = wanted.remove(&planned.key) else { continue };
+                let Some(inputs) = wanted.remove(&planned.key()) else { continue };
                 let after = inputs.into_iter().filter(|key| is_missing.contains(key)).collect();
-                missing.push(Missing { key: planned.key, build, after });
+                missing.push(Missing { planned, build, after });
             }
         }
         Ok(Work { missing })
@@ -98,10 +99,10 @@ impl Desk {
     fn work(&self, work: &Work<'_>) {
         let _release = Release(self);
         while let Some(missing) = self.next(work) {
-            let made = missing.build.provide(missing.key);
+            let made = missing.build.provide(missing.planned);
             let mut state = lock(&self.state);
             match made {
-                Ok(_) => drop(state.done.insert(missing.key)),
+                Ok(_) => drop(state.done.insert(missing.planned.key())),
                 Err(error) => drop(state.failure.get_or_insert(error)),
             }
             self.changed.notify_all();
@@ -120,11 +121,11 @@ impl Desk {
                 return None;
             }
             let ready = work.missing.iter().find(|step| {
-                !state.started.contains(&step.key)
+                !state.started.contains(&step.planned.key())
                     && step.after.iter().all(|key| state.done.contains(key))
             });
             if let Some(ready) = ready {
-                state.started.insert(ready.key);
+                state.started.insert(ready.planned.key());
                 return Some(ready);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -24,13 +24,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         for server in architecture.servers.values() {
             // A lock that does not know this server yet keeps nothing for it.
             if let Ok(plan) = Plan::new(&project.spec, &project.lock, architecture, server) {
-                keep.extend(plan.steps.iter().map(|planned| planned.key.to_string()));
+                keep.extend(plan.steps.iter().map(|planned| planned.key().to_string()));
             }
         }
     }
     // What `test` boots with; no image needs it.
     if let Ok(plan) = ToolsPlan::new(&project.lock, VM_TOOLS) {
-        keep.insert(plan.0.key.to_string());
+        keep.insert(plan.0.key().to_string());
     }
     keep.extend(project.lock.packages.values().map(|package| format!("{}.deb", package.sha256)));
     let collected = project.store.collect(&keep, age)?;

@@ -98,7 +98,7 @@ pub fn compare(
     if plan_a.packages == plan_b.packages {
         return Ok(report);
     }
-    match (store.find(plan_a.packages)?, store.find(plan_b.packages)?) {
+    match (store.find(plan_a.packages.key())?, store.find(plan_b.packages.key())?) {
         (Some(old), Some(new)) => {
             let [old, new] =
                 [old, new].map(|object| listing_from_json(&object.path("listing.json")));
@@ -123,7 +123,7 @@ impl Parts<'_> {
     fn of(plan: &Plan) -> Parts<'_> {
         let mut parts = Parts::default();
         for planned in &plan.steps {
-            match &planned.step {
+            match planned.step() {
                 Step::Packages { packages, .. } => {
                     let versions = packages.iter().map(|p| (p.name.clone(), p.version.clone()));
                     parts.packages.extend(versions);

@@ -92,7 +92,7 @@ fn short(value: &str) -> String {
 
 /// The packages tree, if it has been made.
 fn packages_tree(store: &Store, plan: &Plan) -> Result<Option<std::path::PathBuf>> {
-    Ok(store.find(plan.packages)?.map(|object| object.path("tree")))
+    Ok(store.find(plan.packages.key())?.map(|object| object.path("tree")))
 }
 
 /// Which package a path is of, by dpkg's lists; or that a script made it.

@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::plan::server::Plan;
+use crate::plan::step::Planned;
 use crate::store::Store;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -22,8 +23,7 @@ const LARGE: usize = 64 << 10;
 /// When the note cannot be written.
 pub fn remember(store: &Store, folder: &Path, plan: &Plan) -> Result<()> {
     let path = path(store, folder, &plan.image);
-    let Some(last) = plan.steps.last() else { return Ok(()) };
-    let head = format!("{{\"last\":\"{}\"", last.key);
+    let head = format!("{{\"last\":\"{}\"", plan.last.key());
     // Nothing changed: the usual case, and a plan has hundreds of kilobytes.
     if starts_with(&path, head.as_bytes()) {
         // It is in use, which `gc` goes by; a note of another user keeps its time.
@@ -84,8 +84,9 @@ fn gather(value: &Value, names: &mut BTreeSet<String>) {
 /// # Errors
 /// Never in practice: every step has a JSON form.
 pub fn steps(plan: &Plan) -> Result<Vec<Value>> {
-    let step = |planned| {
-        let mut value = serde_json::to_value(planned).map_err(|e| Error::build(e.to_string()))?;
+    let step = |planned: &Planned| {
+        let step = serde_json::to_value(planned.step()).map_err(|e| Error::build(e.to_string()))?;
+        let mut value = json!({ "key": planned.key(), "step": step });
         shorten(&mut value);
         Ok(value)
     };

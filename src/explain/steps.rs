@@ -3,7 +3,8 @@
 use super::changes::{Change, changes};
 use super::record;
 use crate::error::Result;
-use crate::plan::server::{Plan, Planned};
+use crate::plan::server::Plan;
+use crate::plan::step::Planned;
 use crate::store::Store;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub fn rebuild_statuses<'a>(
     }
     let mut rebuild_statuses = Vec::new();
     for (planned, now) in plan.steps.iter().zip(&now) {
-        let there = store.find(planned.key)?.is_some();
+        let there = store.find(planned.key())?.is_some();
         let before = last.as_ref().map(|all| all.iter().find(|step| is_same(step, now)));
         rebuild_statuses.push((planned, rebuild_status(before, now, there, &names)));
     }
@@ -111,7 +112,7 @@ pub fn to_text(plan: &Plan, rebuild_statuses: &[(&Planned, RebuildStatus)]) -> S
         }
     };
     for (planned, rebuild_status) in rebuild_statuses {
-        let (name, reasons) = (planned.step.name(), reasons(rebuild_status));
+        let (name, reasons) = (planned.step().name(), reasons(rebuild_status));
         for (number, reason) in reasons.iter().enumerate() {
             let name = if number == 0 { name } else { "" };
             let mut lines = reason.lines();
@@ -122,7 +123,7 @@ pub fn to_text(plan: &Plan, rebuild_statuses: &[(&Planned, RebuildStatus)]) -> S
     let kept = rebuild_statuses
         .iter()
         .filter(|(_, rebuild_status)| *rebuild_status == RebuildStatus::Kept && count > 0);
-    let mut kept: Vec<&str> = kept.map(|(planned, _)| planned.step.name()).collect();
+    let mut kept: Vec<&str> = kept.map(|(planned, _)| planned.step().name()).collect();
     kept.dedup();
     if !kept.is_empty() {
         text += &format!("unchanged: {}\n", kept.join(", "));

@@ -3,14 +3,13 @@
 use super::common;
 use super::layout::{Growth, Layout, Sizes};
 use super::render;
-use super::step::{DummyCredential, ImageStep, Link, PackageRef, Step};
+use super::step::{DummyCredential, ImageStep, Link, PackageRef, Planned, Step};
 use crate::error::{Error, Result};
 use crate::lock::builtin;
 use crate::lock::file::Lock;
 use crate::lock::ids::Ids;
 use crate::lock::mirror;
 use crate::spec::{Architecture, Role, Server, Spec, Validator};
-use crate::store::Key;
 use serde::Serialize;
 
 /// The set of the lock with the programs that make images.
@@ -31,15 +30,6 @@ const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 p
 const BOOT_PACKAGES: [&str; 5] =
     ["busybox-static", "dmsetup", "grub-efi-amd64-bin", "grub-pc-bin", "util-linux"];
 
-/// A step and its key.
-#[derive(Debug, Clone, Serialize)]
-pub struct Planned {
-    /// Under which its result is stored.
-    pub key: Key,
-    /// What it does.
-    pub step: Step,
-}
-
 /// Everything that a build of one image will do, in an order that works.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
@@ -47,14 +37,21 @@ pub struct Plan {
     pub image: String,
     /// The disk map.
     pub layout: Layout,
-    /// The steps; the last one is the image.
+    /// The steps, each after those that it reads; the last one is the image.
+    #[serde(serialize_with = "Planned::serialize_whole")]
     pub steps: Vec<Planned>,
     /// The step that unpacks the programs that make the image.
     #[serde(skip)]
-    pub tools: Key,
+    pub tools: Planned,
     /// The step that installs its packages.
     #[serde(skip)]
-    pub packages: Key,
+    pub packages: Planned,
+    /// The last step: the disk map.
+    #[serde(skip)]
+    pub last: Planned,
+    /// What the last step reads.
+    #[serde(skip)]
+    pub disk: ImageStep,
 }
 
 /// What a build of a set of tools does: one step.
@@ -68,12 +65,6 @@ impl ToolsPlan {
     /// When the lock lacks the set.
     pub fn new(lock: &Lock, set: &str) -> Result<ToolsPlan> {
         Planned::new(Step::Tools { packages: refs(lock, set)? }).map(ToolsPlan)
-    }
-}
-
-impl Planned {
-    fn new(step: Step) -> Result<Planned> {
-        Ok(Planned { key: step.key()?, step })
     }
 }
 
@@ -97,36 +88,41 @@ impl Plan {
         let epoch = epoch(lock)?;
         let packages = refs(lock, &set_name(architecture, server))?;
         let tools = steps.add(Step::Tools { packages: refs(lock, TOOLS)? })?;
+        let with_tools = || tools.clone();
         let (package, kernel_release) = kernel(&packages)?;
-        let (release, init) = (kernel_release.clone(), text(spec, "overlays/initramfs/init")?);
-        let kernel = steps.add(Step::Kernel { tools, package, release, init, epoch })?;
-        let bootloader = steps.add(Step::Bootloader { tools, epoch })?;
-        let tree = steps.add_packages(spec, lock, server, tools, &packages)?;
-        let packages_layer = steps.add(Step::PackagesLayer { tools, tree, epoch })?;
+        let kernel = steps.add(Step::Kernel {
+            tools: with_tools(),
+            package,
+            release: kernel_release.clone(),
+            init: text(spec, "overlays/initramfs/init")?,
+            epoch,
+        })?;
+        let bootloader = steps.add(Step::Bootloader { tools: with_tools(), epoch })?;
+        let tree = steps.add_packages(spec, lock, server, &tools, &packages)?;
+        let packages_layer =
+            steps.add(Step::PackagesLayer { tools: with_tools(), tree: tree.clone(), epoch })?;
         let files = render::config_files(spec, architecture, server)?;
-        let validate = steps.add_validators(spec, architecture, server, &files, (tree, epoch))?;
-        let config = steps.add(Step::ConfigLayer { tools, tree, files, epoch })?;
+        let validate = steps.add_validators(spec, architecture, server, &files, (&tree, epoch))?;
+        let config = Step::ConfigLayer { tools: with_tools(), tree: tree.clone(), files, epoch };
+        let config = steps.add(config)?;
         let size = server.disk.state.bytes();
-        let state = steps.add(Step::State { tools, image: image.clone(), size, epoch })?;
+        let state = Step::State { tools: with_tools(), image: image.clone(), size, epoch };
+        let state = steps.add(state)?;
         let esp = steps.add(Step::Esp {
-            tools,
-            bootloader,
+            tools: with_tools(),
+            bootloader: bootloader.clone(),
             kernel,
-            packages: packages_layer,
-            config,
+            packages: packages_layer.clone(),
+            config: config.clone(),
             image: image.clone(),
             grub_cfg: text(spec, "overlays/grub/grub.cfg")?,
             arguments: format!("{ARGUMENTS} {}", architecture.boot.argument()),
             size: server.disk.esp.bytes(),
             epoch,
         })?;
-        let inventory = steps.add(Step::Inventory { tree, packages: packages.clone() })?;
-        let version = server.image_version.clone();
-        let requested = spec.packages(server).into_iter().map(str::to_owned).collect();
-        let boot = boot(&refs(lock, TOOLS)?);
-        let own = own(lock, &packages);
-        let lock = lock.digest();
-        let keys = ImageStep {
+        let inventory =
+            steps.add(Step::Inventory { tree: tree.clone(), packages: packages.clone() })?;
+        let disk = ImageStep {
             layout: layout.clone(),
             bootloader,
             esp,
@@ -134,25 +130,25 @@ impl Plan {
             config,
             state,
             validate,
-            version,
-            lock,
+            version: server.image_version.clone(),
+            lock: lock.digest(),
             kernel_release,
+            boot: boot(&refs(lock, TOOLS)?),
+            requested: spec.packages(server).into_iter().map(str::to_owned).collect(),
+            own: own(lock, &packages),
             packages,
             inventory,
-            boot,
-            requested,
-            own,
             epoch,
         };
-        steps.add(Step::Image(Box::new(keys)))?;
-        Ok(Plan { image, layout, steps: steps.0, tools, packages: tree })
+        let last = steps.add(Step::Image(Box::new(disk.clone())))?;
+        Ok(Plan { image, layout, steps: steps.0, tools, packages: tree, last, disk })
     }
 
     /// The plan as a table: one line a step, then the disk map.
     pub fn to_text(&self) -> String {
         let mut text = format!("plan for {}\n", self.image);
         for planned in &self.steps {
-            let (key, step) = (planned.key.short(), &planned.step);
+            let (key, step) = (planned.key().short(), planned.step());
             text += &format!("  {key}  {:<14}  {}\n", step.name(), step.summary());
         }
         text + "\n" + &self.layout.to_string()
@@ -166,19 +162,20 @@ impl Steps {
         spec: &Spec,
         lock: &Lock,
         server: &Server,
-        tools: Key,
+        tools: &Planned,
         packages: &[PackageRef],
-    ) -> Result<Key> {
+    ) -> Result<Planned> {
         let epoch = epoch(lock)?;
         let shared = common::packages(spec, lock, packages);
         let everywhere = common::roles(spec);
         let ids_of_all = ids(lock, spec.roles.values().filter(|r| everywhere.contains(&*r.name)));
-        let base = Step::Base { tools, packages: shared, ids: ids_of_all, epoch };
+        let base = Step::Base { tools: tools.clone(), packages: shared, ids: ids_of_all, epoch };
         let base = self.add(base)?;
         let ids = ids(lock, spec.roles_of(server));
         // Ours has one script, and none of its files is a program with rights.
         let own = own(lock, packages).into_iter().filter(|name| name != builtin::NAME).collect();
-        self.add(Step::Packages { tools, base, packages: packages.to_vec(), own, ids, epoch })
+        let (tools, packages) = (tools.clone(), packages.to_vec());
+        self.add(Step::Packages { tools, base, packages, own, ids, epoch })
     }
 
     /// A step for each program that validates the configuration: it runs again when what it
@@ -189,8 +186,8 @@ impl Steps {
         architecture: &Architecture,
         server: &Server,
         files: &[render::ConfigFile],
-        (tree, epoch): (Key, u64),
-    ) -> Result<Vec<Key>> {
+        (tree, epoch): (&Planned, u64),
+    ) -> Result<Vec<Planned>> {
         let (links, credentials) = (links(architecture, server), dummy_credentials(spec, server));
         let step = |validator: &Validator| {
             let files = files.iter().filter(|file| validator.is_shown(&file.path));
@@ -198,7 +195,7 @@ impl Steps {
             let links = if validator.has_network() { &links[..] } else { &[] };
             let credentials = if validator.has_secrets() { &credentials[..] } else { &[] };
             Step::Validate {
-                tree,
+                tree: tree.clone(),
                 validator: validator.clone(),
                 files: files.cloned().collect(),
                 links: links.to_vec(),
@@ -210,11 +207,10 @@ impl Steps {
         validators.map(|validator| self.add(step(validator))).collect()
     }
 
-    fn add(&mut self, step: Step) -> Result<Key> {
+    fn add(&mut self, step: Step) -> Result<Planned> {
         let planned = Planned::new(step)?;
-        let key = planned.key;
-        self.0.push(planned);
-        Ok(key)
+        self.0.push(planned.clone());
+        Ok(planned)
     }
 }
 

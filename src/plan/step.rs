@@ -1,7 +1,8 @@
 //! One step of a build: what it makes, and everything that it reads.
 //!
 //! A step's key is the digest of its own value, in which earlier steps stand by
-//! their keys: whatever changes, exactly the steps that read it change.
+//! their keys: whatever changes, exactly the steps that read it change. Whoever has a step
+//! has those that it reads, so each can be carried out.
 
 use super::layout::Layout;
 use super::render::ConfigFile;
@@ -10,7 +11,8 @@ use crate::fs::Sha256Digest;
 use crate::lock::ids::Ids;
 use crate::spec::Validator;
 use crate::store::Key;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
 const FORMAT: u32 = 10;
@@ -39,6 +41,61 @@ pub struct Link {
     pub addresses: Vec<String>,
 }
 
+/// A step with its key. Copies share it.
+///
+/// Where another step reads it, it is written as its key; `serialize_whole` writes both.
+#[derive(Debug, Clone)]
+pub struct Planned(Arc<Keyed>);
+
+#[derive(Debug, Serialize)]
+struct Keyed {
+    key: Key,
+    step: Step,
+}
+
+impl Planned {
+    /// The step, under the digest of its value.
+    ///
+    /// # Errors
+    /// Never in practice: every step has a JSON form.
+    pub fn new(step: Step) -> Result<Planned> {
+        Ok(Planned(Arc::new(Keyed { key: Key::of(&(FORMAT, &step))?, step })))
+    }
+
+    /// Under which its result is stored.
+    pub fn key(&self) -> Key {
+        self.0.key
+    }
+
+    /// What it does.
+    pub fn step(&self) -> &Step {
+        &self.0.step
+    }
+
+    /// Steps with their keys, as a list of `{"key": ..., "step": ...}`.
+    pub(super) fn serialize_whole<S: Serializer>(
+        steps: &[Planned],
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(steps.iter().map(|planned| &*planned.0))
+    }
+}
+
+/// Steps with the same key are the same.
+impl PartialEq for Planned {
+    fn eq(&self, other: &Planned) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Planned {}
+
+impl Serialize for Planned {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.key().serialize(serializer)
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,7 +108,7 @@ pub enum Step {
     /// Make the kernel and its initramfs: `vmlinuz`, `initrd`.
     Kernel {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The package with the kernel and its modules.
         package: PackageRef,
         /// `uname -r`.
@@ -64,14 +121,14 @@ pub enum Step {
     /// GRUB for both firmwares: `boot.img`, `core.img`, `BOOTX64.EFI`.
     Bootloader {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
     /// Install what all servers have in common, with dpkg and maintainer scripts: `tree/`.
     Base {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The packages that all servers have. One that needs a package which only some
         /// have is left to the next step.
         packages: Vec<PackageRef>,
@@ -84,9 +141,9 @@ pub enum Step {
     /// `listing.json`, `folders.json`.
     Packages {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The tree to start from.
-        base: Key,
+        base: Planned,
         /// All packages; those in the base are there already.
         packages: Vec<PackageRef>,
         /// Those of them that are not of Debian's archives: none may bring a setuid program.
@@ -100,18 +157,18 @@ pub enum Step {
     /// The packages as a verified file system: `layer.erofs`, `verity.json`.
     PackagesLayer {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The packages tree.
-        tree: Key,
+        tree: Planned,
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
     /// The configuration as a verified file system: `layer.erofs`, `verity.json`, `layer.tar`.
     ConfigLayer {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The packages tree, for the modes of its folders.
-        tree: Key,
+        tree: Planned,
         /// Every file.
         files: Vec<ConfigFile>,
         /// SOURCE_DATE_EPOCH.
@@ -120,7 +177,7 @@ pub enum Step {
     /// Have the configuration judged by a program that reads it: nothing but its success.
     Validate {
         /// The packages tree.
-        tree: Key,
+        tree: Planned,
         /// The program.
         validator: Validator,
         /// The configuration, as far as the program reads it: it is shown nothing else.
@@ -135,7 +192,7 @@ pub enum Step {
     /// The empty /var: `state.ext4`, `state.ext4.json`.
     State {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// The image's name.
         image: String,
         /// Bytes.
@@ -146,15 +203,15 @@ pub enum Step {
     /// The EFI system partition: `esp.fat`, `esp.fat.json`.
     Esp {
         /// The tools closure.
-        tools: Key,
+        tools: Planned,
         /// GRUB.
-        bootloader: Key,
+        bootloader: Planned,
         /// Kernel and initramfs.
-        kernel: Key,
+        kernel: Planned,
         /// The packages layer, for its root hash.
-        packages: Key,
+        packages: Planned,
         /// The configuration layer, for its root hash.
-        config: Key,
+        config: Planned,
         /// The image's name.
         image: String,
         /// grub.cfg.
@@ -169,7 +226,7 @@ pub enum Step {
     /// Read what the packages say of themselves: `inventory.json`.
     Inventory {
         /// The packages tree.
-        tree: Key,
+        tree: Planned,
         /// The packages.
         packages: Vec<PackageRef>,
     },
@@ -184,17 +241,17 @@ pub struct ImageStep {
     /// The disk map.
     pub layout: Layout,
     /// GRUB.
-    pub bootloader: Key,
+    pub bootloader: Planned,
     /// The ESP.
-    pub esp: Key,
+    pub esp: Planned,
     /// The packages layer.
-    pub packages_layer: Key,
+    pub packages_layer: Planned,
     /// The configuration layer.
-    pub config: Key,
+    pub config: Planned,
     /// The empty /var.
-    pub state: Key,
+    pub state: Planned,
     /// That the configuration is right, by every program that was asked.
-    pub validate: Vec<Key>,
+    pub validate: Vec<Planned>,
     /// IMAGE_VERSION.
     pub version: String,
     /// The lock's digest.
@@ -204,7 +261,7 @@ pub struct ImageStep {
     /// All packages.
     pub packages: Vec<PackageRef>,
     /// What they say of themselves.
-    pub inventory: Key,
+    pub inventory: Planned,
     /// Packages of the tools closure that parts of the boot chain are copied from.
     pub boot: Vec<PackageRef>,
     /// Names that the server's roles ask for.
@@ -214,6 +271,17 @@ pub struct ImageStep {
     pub own: Vec<String>,
     /// SOURCE_DATE_EPOCH.
     pub epoch: u64,
+}
+
+impl ImageStep {
+    /// The steps whose results it reads, in the order of its fields.
+    pub fn inputs(&self) -> Vec<&Planned> {
+        let ImageStep { bootloader, esp, packages_layer, config, state, .. } = self;
+        let mut inputs = vec![bootloader, esp, packages_layer, config, state];
+        inputs.extend(&self.validate);
+        inputs.push(&self.inventory);
+        inputs
+    }
 }
 
 /// A credential's file, made for the validators only.
@@ -230,37 +298,23 @@ pub struct DummyCredential {
 }
 
 impl Step {
-    /// The step's key.
-    ///
-    /// # Errors
-    /// Never in practice: every step has a JSON form.
-    pub fn key(&self) -> Result<Key> {
-        Key::of(&(FORMAT, self))
-    }
-
-    /// Keys of the steps whose results it reads, in the order of its fields.
-    pub fn inputs(&self) -> Vec<Key> {
+    /// The steps whose results it reads, in the order of its fields.
+    pub fn inputs(&self) -> Vec<&Planned> {
         match self {
             Step::Tools { .. } => Vec::new(),
             Step::Kernel { tools, .. }
             | Step::Bootloader { tools, .. }
             | Step::Base { tools, .. }
-            | Step::State { tools, .. } => vec![*tools],
-            Step::Packages { tools, base, .. } => vec![*tools, *base],
+            | Step::State { tools, .. } => vec![tools],
+            Step::Packages { tools, base, .. } => vec![tools, base],
             Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => {
-                vec![*tools, *tree]
+                vec![tools, tree]
             }
-            Step::Validate { tree, .. } | Step::Inventory { tree, .. } => vec![*tree],
+            Step::Validate { tree, .. } | Step::Inventory { tree, .. } => vec![tree],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
-                vec![*tools, *bootloader, *kernel, *packages, *config]
+                vec![tools, bootloader, kernel, packages, config]
             }
-            Step::Image(image) => {
-                let ImageStep { bootloader, esp, packages_layer, config, state, .. } = **image;
-                let mut inputs = vec![bootloader, esp, packages_layer, config, state];
-                inputs.extend(&image.validate);
-                inputs.push(image.inventory);
-                inputs
-            }
+            Step::Image(image) => image.inputs(),
         }
     }
 

@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest, digest_file};
 use crate::image::manifest::Manifest;
 use crate::plan::server::Plan;
+use crate::plan::step::Planned;
 use crate::plan::step::Step;
 use crate::sandbox::{ListedFile, Op, Root, Sandbox, listing_from_json};
-use crate::store::{Key, is_record};
+use crate::store::is_record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
@@ -36,7 +37,7 @@ pub struct Difference {
 /// When a result cannot be read.
 pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
     for planned in &plan.steps {
-        let folders = [a, b].map(|store| store.join("objects").join(planned.key.to_string()));
+        let folders = [a, b].map(|store| store.join("objects").join(planned.key().to_string()));
         let [in_a, in_b] = [digests(&folders[0])?, digests(&folders[1])?];
         let names: BTreeSet<&String> = in_a.keys().chain(in_b.keys()).collect();
         let differing: Vec<&String> =
@@ -49,15 +50,15 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
         let told = ["listing.json", "layer.tar"].into_iter();
         let told = told.map(str::to_owned).find(|name| differing.contains(&name));
         let name = told.as_ref().unwrap_or(first);
-        if let Step::Packages { tools, base, .. } = &planned.step
-            && let Some(details) = base_differs([a, b], *tools, *base, &folders)?
+        if let Step::Packages { tools, base, .. } = planned.step()
+            && let Some(details) = base_differs([a, b], tools, base, &folders)?
         {
-            let partition = partition(&planned.step);
+            let partition = partition(planned.step());
             return Ok(Some(Difference { step: Some("base"), partition, details }));
         }
         let details = details(name, &folders)?;
-        let partition = partition(&planned.step);
-        return Ok(Some(Difference { step: Some(planned.step.name()), partition, details }));
+        let partition = partition(planned.step());
+        return Ok(Some(Difference { step: Some(planned.step().name()), partition, details }));
     }
     Ok(None)
 }
@@ -65,7 +66,7 @@ pub fn steps(plan: &Plan, a: &Path, b: &Path) -> Result<Option<Difference>> {
 /// The files that differ in the tools with which two builds were made. They are looked at
 /// when something made with them differs: what is the same is not worth the time.
 fn tools_differ(plan: &Plan, stores: [&Path; 2]) -> Result<Option<Vec<String>>> {
-    let folders = stores.map(|store| store.join("objects").join(plan.tools.to_string()));
+    let folders = stores.map(|store| store.join("objects").join(plan.tools.key().to_string()));
     let list = |folder: &PathBuf| list_tree(folder, folder).map(ownerless);
     let [a, b] = [list(&folders[0])?, list(&folders[1])?];
     let details = listed(&a, &b, &folders);
@@ -83,13 +84,13 @@ fn ownerless(mut files: Vec<ListedFile>) -> Vec<ListedFile> {
 /// listing: most builds need none. Nothing, when they differ only since.
 fn base_differs(
     stores: [&Path; 2],
-    tools: Key,
-    base: Key,
+    tools: &Planned,
+    base: &Planned,
     folders: &[PathBuf; 2],
 ) -> Result<Option<Vec<String>>> {
     let [a, b] = listings(folders)?.map(ownerless);
     let differ = listing::differences(&a, &b);
-    let of = |store: &Path, key: Key| store.join("objects").join(key.to_string());
+    let of = |store: &Path, step: &Planned| store.join("objects").join(step.key().to_string());
     let bases = stores.map(|store| of(store, base));
     let list = |store: usize| list_tree(&of(stores[store], tools), &bases[store]).map(ownerless);
     let [mut a, mut b] = [list(0)?, list(1)?];

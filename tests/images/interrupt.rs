@@ -91,7 +91,7 @@ fn a_signal_in_the_middle_of_dpkg_leaves_nothing() {
     let scratch = Scratch::new_in(&std::env::temp_dir());
     project.empty_store(&scratch.path().join("store"), &["arch4/web1", "tools/build"]);
     let plan = project.plan("web1");
-    let packages = plan.packages;
+    let packages = plan.packages.key();
     let temporary = scratch.path().join("store/tmp").join(packages.to_string());
     let store = scratch.path().join("store");
     let site = Site { scratch, temporary, store, format: "qcow2" };

@@ -100,8 +100,8 @@ fn a_layer_knows_no_times() {
 fn planted_differences_are_named(plan: &Plan, a: &Path, b: &Path) {
     let first = || compare::steps(plan, a, b).unwrap();
     let folder = |step: &str| {
-        let planned = plan.steps.iter().find(|planned| planned.step.name() == step).unwrap();
-        b.join("objects").join(planned.key.to_string())
+        let planned = plan.steps.iter().find(|planned| planned.step().name() == step).unwrap();
+        b.join("objects").join(planned.key().to_string())
     };
     assert_eq!(first(), None);
     let layer = folder("config-layer").join("layer.erofs");
@@ -141,14 +141,14 @@ fn planted_differences_are_named(plan: &Plan, a: &Path, b: &Path) {
 fn every_step_is_named(plan: &Plan, a: &Path, b: &Path) {
     let mut nameless = BTreeSet::new();
     for planned in &plan.steps {
-        let folder = b.join("objects").join(planned.key.to_string());
+        let folder = b.join("objects").join(planned.key().to_string());
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let is_result = |path: &PathBuf| {
             path.is_file() && !is_record(&path.file_name().unwrap().to_string_lossy())
         };
         let mut files: Vec<PathBuf> = files.filter(is_result).collect();
         files.sort();
-        let name = planned.step.name();
+        let name = planned.step().name();
         let Some(path) = files.first() else {
             nameless.insert(name);
             continue;

@@ -10,7 +10,7 @@ use imagebuild::lock::Outcome;
 use imagebuild::plan::server::Plan;
 use imagebuild::project::{Options, REFERENCE_TOOLS, servers};
 use imagebuild::sandbox;
-use imagebuild::store::{Key, Object};
+use imagebuild::store::Object;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,7 @@ impl Project {
             for server in architecture.servers.keys() {
                 let plan = self.plan_of(&architecture.name, server);
                 trees
-                    .entry(plan.packages)
+                    .entry(plan.packages.key())
                     .or_insert_with(|| (architecture.name.clone(), server.clone()));
             }
         }
@@ -138,8 +138,8 @@ impl Project {
 
     /// The result of the step of that name, made if the store lacks it.
     pub(crate) fn provide(&self, plan: &Plan, step: &str) -> Object {
-        let planned = plan.steps.iter().find(|planned| planned.step.name() == step).unwrap();
-        self.provide_key(plan, planned.key)
+        let planned = plan.steps.iter().find(|planned| planned.step().name() == step).unwrap();
+        Build::new(&self.store, plan).provide(planned).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The tools closure with apt, unpacked.
@@ -168,9 +168,5 @@ impl Project {
                 }
             }
         }
-    }
-
-    fn provide_key(&self, plan: &Plan, key: Key) -> Object {
-        Build::new(&self.store, plan).provide(key).unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -159,9 +159,9 @@ fn write_configuration(apt: &Path) {
 
 fn ids_and_epoch(project: &Project, server: (&str, &str)) -> (Ids, u64) {
     let plan = project.plan_of(server.0, server.1);
-    let found = plan.steps.into_iter().find_map(|planned| {
-        let Step::Packages { ids, epoch, .. } = planned.step else { return None };
-        Some((ids, epoch))
+    let found = plan.steps.iter().find_map(|planned| {
+        let Step::Packages { ids, epoch, .. } = planned.step() else { return None };
+        Some((ids.clone(), *epoch))
     });
     found.unwrap()
 }

@@ -67,7 +67,7 @@ pub(crate) fn an_ordinary_user_builds_the_same_bytes() {
     }
 
     // A damaged result, with files of subordinate ids in it, is taken away and made again.
-    let key = project.plan("web1").packages;
+    let key = project.plan("web1").packages.key();
     let object = home.path().join("store/objects").join(key.to_string());
     std::fs::write(object.join("folders.json"), "{}").unwrap();
     std::fs::remove_file(home.path().join("out/arch4-web1.json")).unwrap();
