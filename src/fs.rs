@@ -29,20 +29,15 @@ impl Sha256Digest {
 
     /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Sha256Digest> {
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
+        hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Sha256Digest(bytes))
     }
 }
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -212,6 +207,16 @@ pub(crate) fn remove_abandoned(folder: &Path, prefixes: &[&str], age: std::time:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_is_64_digits_and_nothing_else() {
+        let digest = Sha256Digest::of("x");
+        assert_eq!(Sha256Digest::parse(&digest.to_string()), Some(digest));
+        assert_eq!(Sha256Digest::parse(&digest.to_string().to_uppercase()), Some(digest));
+        for text in ["+a".repeat(32), "ab".repeat(31), "ab".repeat(33), " a".repeat(32)] {
+            assert_eq!(Sha256Digest::parse(&text), None, "{text}");
+        }
+    }
 
     #[test]
     fn no_link_leads_out_of_a_tree() {

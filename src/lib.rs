@@ -6,7 +6,6 @@
 //! A module uses only earlier ones and the shared modules error, exec, fs, names, threads,
 //! progress; `tests/basic/imports.rs` holds it to that.
 
-mod base64;
 pub mod build;
 pub mod cli;
 pub mod client;

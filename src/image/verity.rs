@@ -51,7 +51,7 @@ pub struct Verity {
 impl Verity {
     /// The table for `dmsetup create`, with data and tree on the same `device`.
     pub fn table(&self, device: &str) -> String {
-        let salt = if self.salt.is_empty() { "-".to_owned() } else { hex(&self.salt) };
+        let salt = if self.salt.is_empty() { "-".to_owned() } else { hex::encode(&self.salt) };
         format!(
             "0 {sectors} verity 1 {device} {device} {BLOCK} {BLOCK} {blocks} {start} sha256 {root} {salt}",
             sectors = self.data_blocks * (BLOCK as u64 / 512),
@@ -175,10 +175,6 @@ fn superblock(data_blocks: u64, params: &Params) -> [u8; SUPERBLOCK] {
     put(80, &(params.salt.len() as u16).to_le_bytes());
     put(88, &params.salt);
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -73,7 +73,9 @@ fn at(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year % 400 * 365 + year % 400 / 4 - year % 400 / 100 + day_of_year;
     let days = (year / 400 * 146_097 + day_of_era).checked_sub(719_468)?;
-    Some(days * DAY + hour * 3600 + minute * 60 + second)
+    // No 30th of February.
+    let is_day = civil(days).2 == day;
+    is_day.then_some(days * DAY + hour * 3600 + minute * 60 + second)
 }
 
 fn civil(days: u64) -> (u64, u64, u64) {
@@ -101,6 +103,10 @@ mod tests {
         assert_eq!(release(seconds), "Sat, 21 Nov 2026 02:10:46 UTC");
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(parse_release("Sat, 21 Nov 2026 02:10:46 CET"), None);
+        for day in ["2026-02-29", "2026-04-31", "2026-00-10", "2026-01-00"] {
+            assert_eq!(parse_rfc3339(&format!("{day}T00:00:00Z")), None, "{day}");
+        }
+        assert!(parse_rfc3339("2028-02-29T00:00:00Z").is_some());
     }
 
     proptest! {

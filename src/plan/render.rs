@@ -51,8 +51,7 @@ fn readable<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
     if let Ok(text) = std::str::from_utf8(bytes) {
         return serializer.serialize_str(text);
     }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    serializer.collect_map([("hex", hex)])
+    serializer.collect_map([("hex", hex::encode(bytes))])
 }
 
 impl ConfigFile {

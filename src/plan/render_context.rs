@@ -151,5 +151,5 @@ fn arch_view<'a>(spec: &'a Spec, architecture: &'a Architecture) -> ArchView<'a>
 
 fn servercheck_md5(spec: &Spec) -> String {
     let body = spec.tree.get(SERVERCHECK).map_or(&[][..], |file| &file.content);
-    Md5::digest(body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(Md5::digest(body))
 }

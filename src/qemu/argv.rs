@@ -5,7 +5,7 @@ use super::config::{Bus, Cable, Credential, Firmware, MachineConfig};
 use super::disk;
 use super::emulator::{Accelerator, RUN};
 use super::shell::PORT;
-use crate::base64;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 /// Sockets on which the driver listens, in the machine's folder.
 pub(super) const QMP: &str = "qmp.sock";
@@ -136,7 +136,7 @@ pub(super) fn oem_string(credential: &Credential) -> String {
     if is_text && !content.is_empty() {
         format!("io.systemd.credential:{name}={}", String::from_utf8_lossy(content))
     } else {
-        format!("io.systemd.credential.binary:{name}={}", base64::encode(content))
+        format!("io.systemd.credential.binary:{name}={}", BASE64_STANDARD.encode(content))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Files to and from the guest, through its shell.
 
 use super::machine::Machine;
-use crate::base64;
 use crate::error::Result;
 use crate::exec::quote;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::time::Duration;
 
 /// The shell reads its commands byte by byte, which takes its time under emulation.
@@ -36,7 +36,7 @@ impl Machine {
         let path = quote(path);
         self.succeed(&format!(": >{path}"), PATIENCE)?;
         for piece in content.chunks(PIECE) {
-            let text = base64::encode(piece);
+            let text = BASE64_STANDARD.encode(piece);
             self.succeed(&format!("echo {text} | base64 -d >>{path}"), PATIENCE)?;
         }
         Ok(())

@@ -7,8 +7,8 @@
 //! DONE NUMBER CODE STDOUT STDERR   a command has ended; outputs in base64
 //! ```
 
-use crate::base64;
 use crate::exec::Output;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::time::Duration;
 
 /// Longer lines are thrown away: no test asks for so much.
@@ -71,7 +71,8 @@ fn parse(line: &str) -> Option<Message> {
             Some(Message::Hello(Duration::try_from_secs_f64(seconds).ok()?))
         }
         ["DONE", number, code, stdout, stderr] => {
-            let (stdout, stderr) = (base64::decode(stdout)?, base64::decode(stderr)?);
+            let decode = |text: &str| BASE64_STANDARD.decode(text).ok();
+            let (stdout, stderr) = (decode(stdout)?, decode(stderr)?);
             let output = Output { code: code.parse().ok()?, stdout, stderr };
             Some(Message::Done(number.parse().ok()?, output))
         }
@@ -82,7 +83,7 @@ fn parse(line: &str) -> Option<Message> {
 /// The line that asks for a command: it is killed after so many seconds.
 pub(super) fn request(number: u64, limit: Duration, command: &str) -> String {
     let seconds = limit.as_secs().max(1);
-    format!("RUN {number} {seconds} {}\n", base64::encode(command.as_bytes()))
+    format!("RUN {number} {seconds} {}\n", BASE64_STANDARD.encode(command.as_bytes()))
 }
 
 #[cfg(test)]
@@ -128,7 +129,7 @@ mod tests {
 
         #[test]
         fn any_output_comes_through(code in 0..256_i32, stdout: Vec<u8>, stderr: Vec<u8>) {
-            let line = format!("DONE 5 {code} {} {}\n", base64::encode(&stdout), base64::encode(&stderr));
+            let line = format!("DONE 5 {code} {} {}\n", BASE64_STANDARD.encode(&stdout), BASE64_STANDARD.encode(&stderr));
             let mut reader = MessageReader::default();
             let messages: Vec<Message> =
                 line.as_bytes().chunks(7).flat_map(|some| reader.push(some)).collect();

@@ -1,13 +1,13 @@
 //! What each machine of a test is given at boot: the secrets that a seed would hold,
 //! made fresh by the code that makes real ones, and the time scale of its timers.
 
-use crate::base64;
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
 use crate::names;
 use crate::qemu::MachineConfig;
 use crate::seed::{self, Maker, Secrets, Shown};
 use crate::spec::{Architecture, Server, Spec};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::path::Path;
 
 /// The secrets of one topology.
@@ -62,7 +62,7 @@ fn digest(pem: &str) -> Option<Sha256Digest> {
     let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
     let body: String = body.split_whitespace().collect();
-    base64::decode(&body).map(Sha256Digest::of)
+    BASE64_STANDARD.decode(&body).ok().map(Sha256Digest::of)
 }
 
 #[cfg(test)]

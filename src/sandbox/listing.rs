@@ -123,8 +123,10 @@ fn xattrs(path: &Path) -> Result<Vec<(String, String)>> {
     for name in names {
         let value =
             xattr::get(path, &name).map_err(|e| Error::io("read the attributes of", path, &e))?;
-        let hex = value.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
-        all.push((String::from_utf8_lossy(name.as_bytes()).into_owned(), hex));
+        all.push((
+            String::from_utf8_lossy(name.as_bytes()).into_owned(),
+            hex::encode(value.unwrap_or_default()),
+        ));
     }
     all.sort();
     Ok(all)

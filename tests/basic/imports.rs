@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may use. Those of one line use each other freely.
 const ORDER: [&[&str]; 18] = [
-    &["base64", "error", "names", "exec", "fs", "fuzzer", "progress", "threads"],
+    &["error", "names", "exec", "fs", "fuzzer", "progress", "threads"],
     &["sandbox"],
     &["store"],
     &["spec"],

@@ -289,7 +289,7 @@ fn veritysetup_appends_the_same_bytes() {
 }
 
 fn veritysetup_format(folder: &Path, params: &verity::Params, sealed: &verity::Verity) -> String {
-    let salt: String = params.salt.iter().map(|byte| format!("{byte:02x}")).collect();
+    let salt = hex::encode(&params.salt);
     let salt = if salt.is_empty() { "-".to_owned() } else { salt };
     let format = [
         "veritysetup".to_owned(),

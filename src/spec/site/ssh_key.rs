@@ -1,8 +1,8 @@
 //! Public SSH keys: lines as `ssh-keygen` writes them, `TYPE BASE64 [comment]`.
 
-use crate::base64;
 use crate::error::Result;
 use crate::spec::source::Sources;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use toml::Spanned;
 
 /// Types that Debian's sshd takes.
@@ -52,7 +52,7 @@ fn wrong(line: &str) -> Option<(String, String)> {
 /// <https://www.rfc-editor.org/rfc/rfc4253#section-6.6>
 fn wrong_body(kind: &str, body: &str) -> Option<(String, String)> {
     let said = |message: String| Some((message, WHOLE.to_owned()));
-    let Some(bytes) = base64::decode(body) else {
+    let Ok(bytes) = BASE64_STANDARD.decode(body) else {
         return said("this SSH key is not base64: it was cut off, or changed".to_owned());
     };
     match strings(&bytes).as_deref() {
