@@ -33,7 +33,7 @@ pub(super) struct Arguments {
         verbatim_doc_comment
     )]
     format: Format,
-    /// How many steps run at a time [default: one a processor]
+    /// How many steps run at a time [default: one per processor]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }

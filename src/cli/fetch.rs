@@ -9,10 +9,11 @@ use clap::Args;
 
 const EXAMPLES: &str = "\
 Examples:
-  imagebuild fetch arch4     what builds of architecture 4 read; they need no network then
+  imagebuild fetch arch4     what builds of architecture 4 read, so that they need no network
   imagebuild fetch           everything that imagebuild.lock has
 
-Packages that left the mirror are locked anew, as by a build; each is shown.";
+A package that has left the mirrors is locked at its newest version, as by a build; each
+is shown.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -36,11 +36,11 @@ Examples:
   imagebuild all                      build all servers of all architectures
   imagebuild plan arch4 --role web1   show what would be done, and the disk map
   imagebuild init                     write a commented site.toml
-  imagebuild explain arch4            which steps would be made again, and why
+  imagebuild explain arch4            which steps would be rebuilt, and why
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
-  imagebuild verify arch4             build twice, differently, and compare every byte
+  imagebuild verify arch4             build twice in different environments, compare every byte
   imagebuild seed arch4               make the servers' secrets and their seeds
-  imagebuild test arch4               boot them together and let things fail
+  imagebuild test arch4               boot the servers together and inject faults
   imagebuild lock --update            move to the archive's newest packages
 
 Results (paths of images, plans) go to standard output, all else to standard error.
@@ -81,7 +81,7 @@ enum Verb {
     Diff(diff::Arguments),
     /// Draw an architecture: servers, roles, addresses, ports; text or SVG
     Graph(graph::Arguments),
-    /// Free space in the store: what this project does not need and nobody used lately
+    /// Free space in the store: what this project does not need and no project used lately
     Gc(gc::Arguments),
     /// Write a commented site.toml: your names, addresses, keys, website
     Init(init::Arguments),
@@ -99,7 +99,7 @@ enum Verb {
     Man(completions::Man),
 }
 
-/// What is told while work goes on.
+/// How progress is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum ProgressForm {
     Text,
@@ -140,8 +140,8 @@ struct Common {
     /// Fail where imagebuild.lock would have to change
     #[arg(long, global = true)]
     locked: bool,
-    /// What is told on standard error while work goes on:
-    /// lines for people, or json for programs, an event a
+    /// How progress is reported on standard error: text
+    /// for people, or json for programs, one event per
     /// line (docs/progress.md) [default: text]
     #[arg(
         long,
@@ -152,7 +152,7 @@ struct Common {
         verbatim_doc_comment
     )]
     progress: Option<ProgressForm>,
-    /// Say only results, warnings and errors
+    /// Print only results, warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Show every external command, as a shell takes it

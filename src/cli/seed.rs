@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     let mut secrets = Secrets::read(&path, &spec, architecture)?;
     project.complete_lock()?;
     let before = secrets.clone();
-    let shown = complete(&mut project, &spec, architecture, arguments, &mut secrets)?;
+    let shown = complete(&mut project, &spec, architecture, (arguments, &chosen), &mut secrets)?;
     if secrets == before {
         progress::step("Unchanged", format!("{} has all secrets", path.display()));
     } else {
@@ -61,19 +61,22 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     write_seeds(&spec, &chosen, &secrets, &arguments.out)
 }
 
-/// Makes what is missing, for all servers of the architecture.
+/// Makes what is missing, for all servers of the architecture; passwords of consoles for the
+/// chosen ones, as whoever sees one uses it.
 fn complete(
     project: &mut Project,
     spec: &Spec,
     architecture: &Architecture,
-    arguments: &Arguments,
+    (arguments, chosen): (&Arguments, &[(&Architecture, &Server)]),
     secrets: &mut Secrets,
 ) -> Result<Vec<Shown>> {
     let mut missing = Vec::new();
     for server in architecture.servers.values() {
+        let is_chosen = chosen.iter().any(|(_, one)| one.name == server.name);
+        let console_password = arguments.console_password && is_chosen;
         for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
-            let wanted = !credential.optional
-                || (arguments.console_password && credential.kind == Kind::PasswordHash);
+            let wanted =
+                !credential.optional || (console_password && credential.kind == Kind::PasswordHash);
             if wanted && secrets.get(server, &credential.name).is_none() {
                 missing.push((server, credential));
             }

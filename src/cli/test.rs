@@ -24,16 +24,16 @@ pub(super) struct Arguments {
     /// The architecture, such as arch4
     architecture: String,
     /// Only this scenario: a file of your own, or the name of
-    /// a built-in one; may be given again
+    /// a built-in one; may be repeated
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     scenario: Vec<PathBuf>,
     /// Leave out the negative controls: the runs that take a
     /// mechanism away and must fail
     #[arg(long, verbatim_doc_comment)]
     no_negative_controls: bool,
-    /// No scenarios: the machines stay up, and you do to
-    /// them what you like at a prompt, with your browser
-    /// looking at the website
+    /// No scenarios: the machines stay up, a prompt takes
+    /// actions and commands, and your browser can open the
+    /// website
     #[arg(long, conflicts_with_all = ["scenario", "report", "junit", "json"], verbatim_doc_comment)]
     interactive: bool,
     /// Multiply the guests' timers and all bounds by this
@@ -44,13 +44,13 @@ pub(super) struct Arguments {
     /// its own [default: as processors and memory allow]
     #[arg(short, long, value_name = "N", conflicts_with = "interactive", verbatim_doc_comment)]
     jobs: Option<NonZeroUsize>,
-    /// Write what happened for people: one HTML page
+    /// Write an HTML report, one page
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write results for CI: JUnit's XML
+    /// Write the results as JUnit XML, for CI
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write all that was measured: JSON
+    /// Write everything that was measured as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Folder for images, and in it for consoles and captures

@@ -120,6 +120,13 @@ pub fn to_text(plan: &Plan, rebuild_statuses: &[(&Planned, RebuildStatus)]) -> S
             lines.for_each(|line| text += &format!("  {:<14}    {line}\n", ""));
         }
     }
+    let never = rebuild_statuses.iter().filter(|(_, status)| *status == RebuildStatus::Never);
+    let mut never: Vec<&str> = never.map(|(planned, _)| planned.step().name()).collect();
+    never.dedup();
+    if !never.is_empty() {
+        let names = never.join(", ");
+        text += &format!("no build of this image from this folder is on record: {names}\n");
+    }
     let kept = rebuild_statuses
         .iter()
         .filter(|(_, rebuild_status)| *rebuild_status == RebuildStatus::Kept && count > 0);
@@ -133,11 +140,9 @@ pub fn to_text(plan: &Plan, rebuild_statuses: &[(&Planned, RebuildStatus)]) -> S
 
 fn reasons(rebuild_status: &RebuildStatus) -> Vec<String> {
     match rebuild_status {
-        RebuildStatus::Kept => Vec::new(),
+        // Their names are in a line of their own.
+        RebuildStatus::Kept | RebuildStatus::Never => Vec::new(),
         RebuildStatus::Missing => vec!["its result is not in the store any more".to_owned()],
-        RebuildStatus::Never => {
-            vec!["no build of this image from this folder is on record".to_owned()]
-        }
         RebuildStatus::Changed(reasons) => lines(reasons),
         RebuildStatus::Found(reasons) if reasons.is_empty() => Vec::new(),
         RebuildStatus::Found(reasons) => {

@@ -34,7 +34,7 @@ impl Checker<'_> {
         let same = |known: &&str| known.split('.').next() == typed.split('.').next();
         let near: Vec<&str> = known.iter().copied().filter(same).collect();
         let list = if near.is_empty() { known } else { near };
-        let message = format!("docs/promises.md makes no promise `{typed}`");
+        let message = format!("there is no promise `{typed}`");
         Err(self.sources.error(name.span(), message).hint(format!("known: {}", list.join(", "))))
     }
 

@@ -25,7 +25,7 @@ pub(super) struct RawScenario {
     /// One line that says what happens.
     #[serde(deserialize_with = "some_text")]
     title: String,
-    /// The number of the promise in docs/promises.md that is put to the test.
+    /// The number of the promise in src/scenario/promises.toml that is put to the test.
     pub(super) promise: Option<Name>,
     /// Whether it reads pages of the demo site: nothing for a website of the user's own.
     #[serde(default)]

@@ -19,7 +19,7 @@ pub use action::Action;
 pub use alias::{Alias, Aliases};
 pub use expectation::Expectation;
 pub use file::{Load, NegativeControl, Pace, PlacedAction, PlacedExpectation, Scenario, Step};
-pub use promises::{Promise, Promises};
+pub use promises::{Promise, PromiseGroup, Promises};
 pub use url::{Host, Scheme, Url};
 pub use values::{ClientCount, Direction, Families, Family, Method, Rate, Seconds, Share, Signal};
 

@@ -1,52 +1,64 @@
-//! The promises of docs/promises.md: the document is the list, so that what is promised
-//! and what is tested cannot drift apart.
+//! The promises of `promises.toml`, from which docs/promises.md is rendered, so that
+//! what is promised and what is tested cannot drift apart.
 
-use std::collections::BTreeMap;
+use serde::Deserialize;
 
-/// The document, as it was when the program was built.
-const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/promises.md"));
+/// The list, as it was when the program was built.
+const LIST: &str = include_str!("promises.toml");
 
 /// One promise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Promise {
     /// `A4.1`, `All.2`.
     pub number: String,
     /// What is promised.
     pub text: String,
+    /// The longest time from the fault until web users get good answers again, in words.
+    pub ours: Option<String>,
+    /// The same, with the timers of the book.
+    pub book: Option<String>,
 }
 
-/// All promises, by number.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Promises(BTreeMap<String, Promise>);
+/// The promises of one architecture, or of all.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseGroup {
+    /// The heading.
+    pub title: String,
+    /// In the order of their numbers.
+    pub promises: Vec<Promise>,
+    /// A sentence about them.
+    pub note: Option<String>,
+}
+
+/// All promises.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promises {
+    /// By architecture; those of all are the last.
+    pub groups: Vec<PromiseGroup>,
+}
 
 impl Promises {
-    /// Those of the document.
+    /// Those of `promises.toml`.
     pub fn built_in() -> Promises {
-        Promises::of_document(DOCUMENT)
-    }
-
-    /// Those of a document: rows of tables whose first cell is a bold number,
-    /// `| **A4.1** | text | ... |`.
-    pub fn of_document(text: &str) -> Promises {
-        let row = |line: &str| {
-            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
-            let number = cells.next()?.strip_prefix("**")?.strip_suffix("**")?.to_owned();
-            Some(Promise { number, text: cells.next()?.to_owned() })
-        };
-        let all = text.lines().filter_map(row);
-        Promises(all.map(|promise| (promise.number.clone(), promise)).collect())
+        // A test reads it: a program with another list is not released.
+        toml::from_str(LIST).unwrap_or_default()
     }
 
     /// The promise with this number.
     pub fn get(&self, number: &str) -> Option<&Promise> {
-        self.0.get(number)
+        self.all().find(|promise| promise.number == number)
     }
 
-    /// All numbers, sorted: `A4.10` after `A4.9`.
+    /// All numbers, in their order.
     pub fn numbers(&self) -> impl Iterator<Item = &str> {
-        let mut all: Vec<&str> = self.0.keys().map(String::as_str).collect();
-        all.sort_by_key(|number| (number.split('.').next(), number.len(), *number));
-        all.into_iter()
+        self.all().map(|promise| promise.number.as_str())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Promise> {
+        self.groups.iter().flat_map(|group| &group.promises)
     }
 }
 
@@ -55,23 +67,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_tables_are_promises() {
-        let text = "# A4\n| # | promise | ours |\n|---|---|---|\n| **A4.1** | the other takes it | 1.5 s |\n| A4.9 | not bold |\n";
-        let promises = Promises::of_document(text);
-        assert_eq!(promises.numbers().collect::<Vec<_>>(), ["A4.1"]);
-        assert_eq!(promises.get("A4.1").unwrap().text, "the other takes it");
-    }
-
-    #[test]
-    fn the_document_promises_for_every_architecture() {
+    fn every_architecture_has_promises_numbered_from_one() {
+        toml::from_str::<Promises>(LIST).unwrap();
         let promises = Promises::built_in();
-        for (architecture, count) in
-            [("A1", 4), ("A2", 3), ("A3", 7), ("A4", 11), ("A5", 4), ("A6", 7)]
-        {
-            let numbers: Vec<String> = (1..=count).map(|n| format!("{architecture}.{n}")).collect();
-            let there = promises.numbers().filter(|n| n.starts_with(&format!("{architecture}.")));
-            assert_eq!(there.collect::<Vec<_>>(), numbers);
+        let names = ["A1", "A2", "A3", "A4", "A5", "A6", "All"];
+        assert_eq!(promises.groups.len(), names.len());
+        for (group, name) in promises.groups.iter().zip(names) {
+            for (place, promise) in group.promises.iter().enumerate() {
+                assert_eq!(promise.number, format!("{name}.{}", place + 1));
+            }
+            assert!(!group.promises.is_empty(), "{name}");
         }
-        assert!(promises.get("All.1").is_some());
+        assert_eq!(promises.get("A4.1").unwrap().ours.as_deref(), Some("1.5 s"));
+        assert_eq!(promises.get("A4.0"), None);
     }
 }

@@ -101,7 +101,19 @@ impl Environment {
                 std::fs::copy(&from, &to).map_err(|e| Error::io("copy", &from, &e))?;
             }
         }
-        self.user.as_ref().map_or(Ok(()), |user| give(self.place.path(), user))
+        let Some(user) = &self.user else { return Ok(()) };
+        // This program may be where only this user gets, as below /root.
+        let (from, to) = (own_file()?, self.program()?);
+        std::fs::copy(&from, &to).map_err(|e| Error::io("copy", &from, &e))?;
+        give(self.place.path(), user)
+    }
+
+    /// The program that builds.
+    fn program(&self) -> Result<PathBuf> {
+        match self.user {
+            Some(_) => Ok(self.place.path().join("imagebuild")),
+            None => own_file(),
+        }
     }
 
     /// Builds one image.
@@ -109,9 +121,7 @@ impl Environment {
     /// # Errors
     /// Those of the build.
     pub fn build(&self, architecture: &str, server: &str, format: &str) -> Result<()> {
-        let this = std::env::current_exe()
-            .map_err(|e| Error::build(format!("cannot find this program: {e}")))?;
-        let mut program = self.wrapped(&this);
+        let mut program = self.wrapped(&self.program()?);
         for (name, value) in self.environment() {
             program = program.env(name, value);
         }
@@ -161,6 +171,10 @@ impl Environment {
             ("PYTHONHASHSEED", "7"),
         ]
     }
+}
+
+fn own_file() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|e| Error::build(format!("cannot find this program: {e}")))
 }
 
 /// Gives a folder and all that is in it to a user.

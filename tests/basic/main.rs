@@ -4,12 +4,14 @@
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod formats;
 mod graph;
 mod honest;
 mod image_layout;
 mod imports;
 mod lock;
 mod lock_unpack;
+mod promises;
 mod report;
 mod scenario_errors;
 mod site_schema;

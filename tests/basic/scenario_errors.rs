@@ -233,7 +233,7 @@ hint: the built-in files show the form of every key of my.toml"
 fn an_unknown_promise() {
     assert_eq!(
         slip("\"A4.1\"", "\"A4.0\""),
-        "error: docs/promises.md makes no promise `A4.0`
+        "error: there is no promise `A4.0`
  --> my.toml:2:11
   |
 2 | promise = \"A4.0\"

@@ -67,9 +67,11 @@ v6 = "2001:db8:0:1::12"
 
 [endpoints]"#;
 
-/// Becomes the user, from a shell script that the program's path and arguments follow.
+/// Becomes the user, from a shell script that the program's arguments follow.
 fn become_user(user: &User) -> String {
-    format!("exec setpriv --reuid {0} --regid {0} --init-groups \"$0\" \"$@\"", user.name)
+    let program = user.program();
+    let program = program.display();
+    format!("exec setpriv --reuid {0} --regid {0} --init-groups {program} \"$@\"", user.name)
 }
 
 /// Becomes root of a user namespace with the same ids, in which no other can be made.

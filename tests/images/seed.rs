@@ -78,6 +78,8 @@ fn a_console_password_is_shown_once_and_kept_as_a_hash() {
     let kept = std::fs::read_to_string(folder.path().join("secrets/arch4.toml")).unwrap();
     assert!(kept.contains("\"console.password-hash\" = \"$6$"));
     assert!(!kept.contains(password));
+    // Those of other servers would have no effect until their seeds are written, too.
+    assert_eq!(said.matches("root's password").count(), 1, "{said}");
 }
 
 /// Its hash is in the secrets by then: the next run would not show it.

@@ -11,7 +11,7 @@ fn imagebuild(user: &User, verb: &[&str], args: &[&Path]) -> Output {
     let become_user = ["--reuid", &user.name, "--regid", &user.name, "--init-groups"];
     host("setpriv")
         .args(become_user)
-        .arg(project::PROGRAM)
+        .arg(user.program())
         .args(verb)
         .args(["--locked", "--quiet", "arch4", "--role", "web1"])
         .args(args)
@@ -20,11 +20,15 @@ fn imagebuild(user: &User, verb: &[&str], args: &[&Path]) -> Output {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A folder of the user's with a store that has the pool.
+/// A folder of the user's with a store that has the pool, and a project that has this lock.
 fn home(project: &Project, user: &User) -> Scratch {
     let scratch = Scratch::new_in(&std::env::temp_dir());
     let store = scratch.path().join("store");
     project.empty_store(&store, &["arch4/web1", "tools/build"]);
+    let of_user = scratch.path().join("project");
+    std::fs::create_dir(&of_user).unwrap();
+    let lock = "imagebuild.lock";
+    std::fs::copy(project::folder().join(lock), of_user.join(lock)).unwrap();
     let ids = nix::unistd::User::from_name(&user.name).unwrap().unwrap();
     for folder in [scratch.path(), &store, &store.join("pool")] {
         std::os::unix::fs::chown(folder, Some(ids.uid.as_raw()), Some(ids.gid.as_raw())).unwrap();
@@ -35,7 +39,7 @@ fn home(project: &Project, user: &User) -> Scratch {
 fn arguments(home: &Scratch) -> [PathBuf; 6] {
     [
         "--project".into(),
-        project::folder().into(),
+        home.path().join("project"),
         "--store".into(),
         home.path().join("store"),
         "--out".into(),

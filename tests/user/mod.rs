@@ -9,12 +9,18 @@ use std::path::{Path, PathBuf};
 /// A user of the host that ends with this value.
 pub(crate) struct User {
     pub(crate) name: String,
+    folder: tempfile::TempDir,
 }
 
 impl User {
     /// With a range of subordinate ids, or without.
     pub(crate) fn new(purpose: &str, with_range: bool) -> User {
-        let user = User { name: format!("ib-{purpose}-{}", std::process::id()) };
+        let name = format!("ib-{purpose}-{}", std::process::id());
+        let user = User { name, folder: tempfile::tempdir().unwrap() };
+        // The repository may be where only root gets, as below /root.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(user.folder.path(), open).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_imagebuild"), user.program()).unwrap();
         // No range of useradd's own choosing: the test gives one, or none.
         let no_range = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"];
         let home = ["--no-create-home", "--home-dir", "/nonexistent", &user.name];
@@ -24,6 +30,11 @@ impl User {
             host("usermod").args(range).arg(&user.name).run().unwrap_or_else(|e| panic!("{e}"));
         }
         user
+    }
+
+    /// The program, where the user can run it.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.folder.path().join("imagebuild")
     }
 }
 

@@ -14,7 +14,7 @@ use toml::Spanned;
 pub(crate) struct RawSite {
     /// The site's name, shown by the demo site.
     pub name: Option<Spanned<String>>,
-    /// The DNS names of the site; the first is the one that certificates are made for.
+    /// The DNS names of the site; all of them stand in the certificate.
     #[serde(default)]
     pub domains: Vec<Spanned<String>>,
     /// IMAGE_VERSION of os-release.
