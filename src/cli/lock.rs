@@ -2,9 +2,10 @@
 
 use super::Common;
 use crate::error::{Error, Result};
+use crate::lock::date;
 use crate::lock::update::Policy;
 use crate::progress;
-use crate::project::Project;
+use crate::project::{Project, Resolving};
 use clap::Args;
 
 const EXAMPLES: &str = "\
@@ -12,6 +13,7 @@ Examples:
   imagebuild lock                     add what roles ask for newly, move nothing else
   imagebuild lock --update            move all packages to the newest versions
   imagebuild lock --update openssl    move this one, and what must move with it
+  imagebuild lock --at 2026-11-01     all packages as they were on that day
 
 Each change is shown as `old -> new`, marked (security) where it is a security update.";
 
@@ -27,6 +29,12 @@ pub(super) struct Arguments {
     /// mirror's state is older than the lock's
     #[arg(long, value_name = "SUITE", verbatim_doc_comment)]
     allow_older: Vec<String>,
+
+    /// Take Debian's archives as they were then (2026-11-01,
+    /// or 2026-11-01T12:00:00Z), from the snapshot archive;
+    /// all packages move, unless --update names one
+    #[arg(long, value_name = "TIME", verbatim_doc_comment)]
+    at: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
@@ -35,13 +43,25 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             .hint("`--locked` is for builds; leave it away to write the lock"));
     }
     let mut project = Project::open(&common.options())?;
+    let at = arguments.at.as_deref().map(time).transpose()?;
     let policy = match arguments.update.as_deref() {
+        None if at.is_some() => Policy::UpdateAll,
         None => Policy::Keep,
         Some("") => Policy::UpdateAll,
         Some(package) => Policy::Update(package.to_owned()),
     };
-    if !project.resolve(&policy, &arguments.allow_older)? {
+    let resolving = Resolving { policy: &policy, allow_older: &arguments.allow_older, at };
+    if !project.resolve(&resolving)? {
         progress::step("Unchanged", "imagebuild.lock is up to date");
     }
     Ok(())
+}
+
+/// A day, whose first second is meant, or a time, in UTC.
+fn time(text: &str) -> Result<u64> {
+    let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    date::parse_rfc3339(&whole).ok_or_else(|| {
+        Error::input(format!("`--at {text}` names no time"))
+            .hint("write a day as 2026-11-01, or a time in UTC as 2026-11-01T12:00:00Z")
+    })
 }

@@ -8,7 +8,7 @@ use super::fetch::{Failure, Fetcher, Length};
 use super::mirror::{DEBIAN, Mirrors, SECURITY};
 use super::openpgp::TrustAnchors;
 use super::packages::{ARCHITECTURE, Index, Packing};
-use super::release::Release;
+use super::release::{OtherSuite, Release};
 use super::universe::Universe;
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
@@ -63,8 +63,8 @@ impl Archives {
         let mut indexes = Vec::new();
         for (archive, suite) in SUITES {
             let source = Source { base: mirrors.base(archive), suite, fetcher, folder: &folder };
-            let release = source.release(anchors, now)?;
-            indexes.push(source.index(archive, &release, "main")?);
+            let release = source.release(anchors, now, OtherSuite::Refused)?;
+            indexes.extend(source.indexes(archive, &release, "main")?);
             let (inrelease, date) = (release.digest, release.date);
             let (archive, suite) = (archive.to_owned(), suite.to_owned());
             suites.push(Suite { archive, suite, inrelease, date });
@@ -94,6 +94,15 @@ impl Archives {
     }
 }
 
+/// An index in one packing, as the Release file lists it.
+struct Listed<'a> {
+    packing: Packing,
+    folder: &'a str,
+    path: String,
+    digest: Sha256Digest,
+    size: u64,
+}
+
 /// Where one suite is fetched from.
 pub(super) struct Source<'a> {
     pub(super) base: &'a str,
@@ -103,56 +112,89 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    pub(super) fn release(&self, anchors: &TrustAnchors, now: u64) -> Result<Release> {
+    pub(super) fn release(
+        &self,
+        anchors: &TrustAnchors,
+        now: u64,
+        other: OtherSuite,
+    ) -> Result<Release> {
         let path = format!("dists/{}/InRelease", self.suite);
         let length = Length::AtMost(LONGEST_RELEASE);
         let bytes = self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new()))?;
         let name = format!("{}/{path}", self.base);
-        Release::verify(&bytes, anchors, self.suite, now, &name)
+        Release::verify(&bytes, anchors, (self.suite, other), now, &name)
     }
 
-    pub(super) fn index(&self, archive: &str, release: &Release, component: &str) -> Result<Index> {
-        let folder = format!("{component}/binary-{ARCHITECTURE}");
-        let listed = |packing: &Packing| {
-            let path = format!("{folder}/Packages{}", packing.ending());
-            let (digest, size) = release.file(&path)?;
-            Some((*packing, path, digest, size))
-        };
-        let Some((packing, path, digest, size)) = Packing::ALL.iter().find_map(listed) else {
+    /// The indexes of a component: that of the architecture, and that of packages for all,
+    /// where it is one of its own.
+    pub(super) fn indexes(
+        &self,
+        archive: &str,
+        release: &Release,
+        component: &str,
+    ) -> Result<Vec<Index>> {
+        let own = format!("{component}/binary-{ARCHITECTURE}");
+        let mut folders = vec![own.clone()];
+        if release.all_is_apart {
+            folders.push(format!("{component}/binary-all"));
+        }
+        let mut indexes = Vec::new();
+        for folder in folders {
+            let listed = |packing: Packing| {
+                let path = format!("{folder}/Packages{}", packing.ending());
+                let (digest, size) = release.file(&path)?;
+                Some(Listed { packing, folder: &folder, path, digest, size })
+            };
+            let listed: Vec<Listed<'_>> = Packing::ALL.into_iter().filter_map(listed).collect();
+            if !listed.is_empty() {
+                let (packing, bytes) = self.index(&listed, release.by_hash)?;
+                let name = format!("{}/dists/{}/{folder}/Packages", self.base, self.suite);
+                let name = PathBuf::from(name);
+                indexes.push(Index::unpack(name, archive, packing, &bytes, LONGEST_INDEX)?);
+            }
+        }
+        if indexes.is_empty() {
             return Err(Error::archive(format!(
-                "{}/dists/{}/InRelease does not list {folder}/Packages.xz",
+                "{}/dists/{}/InRelease does not list {own}/Packages.xz",
                 self.base, self.suite
             ))
             .hint(format!(
                 "imagebuild needs an archive with the component {component} for {ARCHITECTURE}"
             )));
-        };
-        let kept = self.folder.join(format!("{digest}{}", packing.ending()));
-        let bytes = match std::fs::read(&kept) {
-            Ok(bytes) if Sha256Digest::of(&bytes) == digest => bytes,
-            _ => {
-                let by_hash = format!("{folder}/by-hash/SHA256/{digest}");
-                let paths = if release.by_hash { vec![by_hash, path] } else { vec![path] };
-                let bytes = self.download(&paths, digest, size)?;
-                fs::write_atomically(&kept, &bytes)?;
-                bytes
-            }
-        };
-        let name = PathBuf::from(format!("{}/dists/{}/{folder}/Packages", self.base, self.suite));
-        Index::unpack(name, archive, packing, &bytes, LONGEST_INDEX)
+        }
+        Ok(indexes)
     }
 
-    /// The first of `paths` that is there and has the digest.
-    fn download(&self, paths: &[String], digest: Sha256Digest, size: u64) -> Result<Vec<u8>> {
+    /// The bytes of an index: from the cache, else the first of its places and packings that
+    /// the mirror gives and that has its digest.
+    fn index(&self, listed: &[Listed<'_>], by_hash: bool) -> Result<(Packing, Vec<u8>)> {
+        let kept =
+            |one: &Listed<'_>| self.folder.join(format!("{}{}", one.digest, one.packing.ending()));
+        for one in listed {
+            if let Ok(bytes) = std::fs::read(kept(one))
+                && Sha256Digest::of(&bytes) == one.digest
+            {
+                return Ok((one.packing, bytes));
+            }
+        }
         let mut problem = None;
-        for path in paths {
-            let path = format!("dists/{}/{path}", self.suite);
-            let length = Length::Exactly(size);
-            match self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new())) {
-                Ok(bytes) if Sha256Digest::of(&bytes) == digest => return Ok(bytes),
-                Ok(_) => problem = Some(self.mismatch(&path)),
-                Err(Failure::Missing(error)) => problem = problem.or(Some(error)),
-                Err(Failure::Failed(error)) => return Err(error),
+        for one in listed {
+            let Listed { folder, path, digest, size, .. } = one;
+            let hashed = by_hash.then(|| format!("{folder}/by-hash/SHA256/{digest}"));
+            for path in hashed.iter().chain([path]) {
+                let path = format!("dists/{}/{path}", self.suite);
+                let length = Length::Exactly(*size);
+                match self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new())) {
+                    Ok(bytes) if Sha256Digest::of(&bytes) == *digest => {
+                        fs::write_atomically(&kept(one), &bytes)?;
+                        return Ok((one.packing, bytes));
+                    }
+                    Ok(_) => problem = Some(self.mismatch(&path)),
+                    Err(Failure::Missing(error) | Failure::Refused(error)) => {
+                        problem = problem.or(Some(error));
+                    }
+                    Err(Failure::Failed(error)) => return Err(error),
+                }
             }
         }
         Err(problem.unwrap_or_else(|| self.mismatch(self.suite)))

@@ -41,6 +41,27 @@ impl<'a> Paragraphs<'a> {
         Paragraphs { file, text, at }
     }
 
+    /// Where the next paragraph is looked for.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Leaves out the paragraph that begins at `start` or after it, whatever is in it; the bytes
+    /// of it.
+    pub(super) fn leave_out(&mut self, start: usize) -> Range<usize> {
+        let (mut span, mut at) = (start..start, start);
+        while let Some((line, next)) = self.line(at) {
+            at = next;
+            match (line.is_empty(), span.is_empty()) {
+                (true, false) => break,
+                (true, true) => span = next..next,
+                (false, _) => span.end = next.min(self.text.len()),
+            }
+        }
+        self.at = at;
+        span
+    }
+
     /// The next line: its bytes without the line end, and where the following one starts.
     fn line(&self, at: usize) -> Option<(Range<usize>, usize)> {
         if at >= self.text.len() {

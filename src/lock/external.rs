@@ -9,6 +9,7 @@ use super::fetch::Fetcher;
 use super::mirror::LOCAL;
 use super::openpgp::TrustAnchors;
 use super::packages::{Index, is_safe_path};
+use super::release::OtherSuite;
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::spec::{AptSource, Tree};
@@ -40,10 +41,12 @@ impl Archives {
         let anchors = TrustAnchors::from_bytes(key, &source.key).map_err(place)?;
         let folder = cache_dir.join("indexes");
         let archive = Source { base: &source.url, suite: &source.suite, fetcher, folder: &folder };
-        let release = archive.release(&anchors, now).map_err(place)?;
+        let release = archive.release(&anchors, now, OtherSuite::Warned).map_err(place)?;
         for component in &source.components {
-            let index = archive.index(id, &release, component).map_err(place)?;
-            self.indexes.push(index);
+            self.indexes.extend(archive.indexes(id, &release, component).map_err(|error| {
+                let named = error.or_hint(format!("the archive is `{id}` of site.toml"));
+                source.place.iter().fold(named, |error, place| error.at(place.clone()))
+            })?);
         }
         let (inrelease, date) = (release.digest, release.date);
         let (archive, suite) = (id.to_owned(), source.suite.clone());

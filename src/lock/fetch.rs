@@ -4,12 +4,23 @@
 //! not credulous: never more bytes than expected are taken. Nothing here is
 //! believed: digests and signatures are the caller's.
 
+use super::proxy::{Proxies, Proxy};
+use super::whole_urls::WholeUrls;
 use crate::error::Error;
 use crate::exec;
 use crate::progress;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ureq::http::Uri;
+use ureq::http::uri::PathAndQuery;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::typestate::WithoutBody;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
+use ureq::{Body, RequestBuilder};
 
 /// How long to wait and how often to try.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +57,9 @@ pub enum Length {
 pub enum Failure {
     /// The mirror does not have it (404, 410, no such file).
     Missing(Error),
+    /// The mirror answers, but does not give it: 403, 400. Object stores say so of what they
+    /// do not have.
+    Refused(Error),
     /// Anything else.
     Failed(Error),
 }
@@ -53,7 +67,7 @@ pub enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         match failure {
-            Failure::Missing(error) | Failure::Failed(error) => error,
+            Failure::Missing(error) | Failure::Refused(error) | Failure::Failed(error) => error,
         }
     }
 }
@@ -67,6 +81,7 @@ impl From<Error> for Failure {
 /// What one attempt came to, if not to the file.
 enum Attempt {
     Missing(String),
+    Refused(String),
     Final(String, &'static str),
     /// Worth another attempt, perhaps not before the time the server named.
     Again(String, &'static str, Option<Duration>),
@@ -76,27 +91,69 @@ enum Attempt {
 
 const LATE: &str = "it does not answer in time";
 const NO_NETWORK: &str = "is there a network? `--mirror URL` names another mirror, and `--mirror file:///...` a local one";
+const TRUST: &str = "whose certificate is it? Where a CA of your own signs, install its certificate (`update-ca-certificates`), or name it with SSL_CERT_FILE";
 const LATER: &str = "try again later, or name another mirror with `--mirror URL`";
+
+/// How often an answer may lead elsewhere.
+const MOST_REDIRECTS: u32 = 5;
+
+/// What apt escapes in a path as well (Acquire::URIEncode): object stores take a `+` for a
+/// space. And what could not stand in a URL.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'+')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'~');
 
 /// Fetches files, keeping connections open between them.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     agent: ureq::Agent,
     patience: Patience,
+    proxies: Proxies,
 }
 
 impl Fetcher {
-    /// A fetcher with this patience; a proxy is taken from the environment.
-    pub fn new(patience: Patience) -> Fetcher {
+    /// A fetcher with this patience. It trusts the certificates that the machine trusts
+    /// (SSL_CERT_FILE and SSL_CERT_DIR, else the system's), and where there are none,
+    /// Mozilla's.
+    pub fn new(patience: Patience, proxies: Proxies) -> Fetcher {
+        let certificates = rustls_native_certs::load_native_certs().certs;
+        let certificates: Vec<Certificate<'static>> =
+            certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+        let roots = if certificates.is_empty() {
+            RootCerts::WebPki
+        } else {
+            RootCerts::Specific(Arc::new(certificates))
+        };
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(patience.idle_timeout))
             .timeout_recv_response(Some(patience.idle_timeout))
             .timeout_per_read(Some(patience.idle_timeout))
             .max_idle_connections_per_host(4)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .user_agent(concat!("imagebuild/", env!("CARGO_PKG_VERSION")))
             .build();
-        Fetcher { agent: config.into(), patience }
+        let connector = DefaultConnector::default().chain(WholeUrls);
+        let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
+        Fetcher { agent, patience, proxies }
     }
 
     /// Fetches `path` below the mirror `base` into a writer that `make` makes anew
@@ -123,6 +180,7 @@ impl Fetcher {
             match self.attempt(base, path, length, &mut writer) {
                 Ok(()) => return Ok(writer),
                 Err(Attempt::Missing(why)) => return Err(Failure::Missing(say(&why).hint(LATER))),
+                Err(Attempt::Refused(why)) => return Err(Failure::Refused(say(&why).hint(LATER))),
                 Err(Attempt::Ours(error)) => return Err(Failure::Failed(error)),
                 Err(Attempt::Final(why, hint)) => {
                     return Err(Failure::Failed(say(&why).hint(hint)));
@@ -159,15 +217,14 @@ impl Fetcher {
                 Err(e) => Err(Attempt::Ours(Error::io("open", &file, &e))),
             };
         }
-        let request = self.agent.get(format!("{base}/{path}"));
-        let request = request.config().timeout_global(Some(longest(length))).build();
-        let response = request.call().map_err(|e| refused(&e))?;
+        let response = self.get(&format!("{base}/{}", escaped(path)), longest(length))?;
         let status = response.status();
         let shown = format!("the server answered {status}");
         match status.as_u16() {
             200 => {}
             404 | 410 => return Err(Attempt::Missing(shown)),
             429 | 500..=599 => return Err(Attempt::Again(shown, LATER, retry_after(&response))),
+            400..=499 => return Err(Attempt::Refused(shown)),
             _ => return Err(Attempt::Final(shown, LATER)),
         }
         let body = response.into_body();
@@ -175,6 +232,78 @@ impl Fetcher {
         let reader = body.into_with_config().limit(u64::MAX).reader();
         copy(reader, length, announced, writer)
     }
+}
+
+impl Fetcher {
+    /// The answer for a URL, at the end of its redirects.
+    fn get(&self, url: &str, longest: Duration) -> Result<ureq::http::Response<Body>, Attempt> {
+        let bad = |url: &str| Attempt::Final(format!("`{url}` is no URL"), LATER);
+        let mut url: Uri = url.parse().map_err(|_| bad(url))?;
+        for _ in 0..=MOST_REDIRECTS {
+            let request = self.request(&url)?.config().timeout_global(Some(longest)).build();
+            let response = request.call().map_err(|e| refused(&e))?;
+            let target = response
+                .headers()
+                .get("location")
+                .filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308));
+            let Some(target) = target else { return Ok(response) };
+            let target = target.to_str().unwrap_or_default();
+            url = redirected(&url, target).ok_or_else(|| bad(target))?;
+        }
+        Err(Attempt::Final(format!("it redirects more than {MOST_REDIRECTS} times"), LATER))
+    }
+
+    /// The request for a URL, through the proxy that counts there.
+    fn request(&self, url: &Uri) -> Result<RequestBuilder<WithoutBody>, Attempt> {
+        let proxy = self.proxies.of(url).map_err(Attempt::Ours)?;
+        let Some(proxy) = proxy else { return Ok(self.agent.get(url)) };
+        if url.scheme_str() == Some("http") {
+            return through(&self.agent, &proxy, url);
+        }
+        // What is encrypted goes through a tunnel (CONNECT).
+        let tunnel = ureq::Proxy::new(&proxy.uri.to_string());
+        let tunnel = tunnel.map_err(|error| Attempt::Final(error.to_string(), LATER))?;
+        Ok(self.agent.get(url).config().proxy(Some(tunnel)).build())
+    }
+}
+
+/// Asks a proxy for a whole URL: `whole_urls` takes the slash before it out.
+fn through(
+    agent: &ureq::Agent,
+    proxy: &Proxy,
+    url: &Uri,
+) -> Result<RequestBuilder<WithoutBody>, Attempt> {
+    let without_user = |uri: &Uri| {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        authority.rsplit('@').next().unwrap_or(authority).to_owned()
+    };
+    let (host, at) = (without_user(url), without_user(&proxy.uri));
+    let path = url.path_and_query().map_or("/", PathAndQuery::as_str);
+    let scheme = proxy.uri.scheme_str().unwrap_or("http");
+    let asked = format!("{scheme}://{at}/http://{host}{path}").parse::<Uri>();
+    let bad = |_| Attempt::Final(format!("`{url}` cannot be asked of a proxy"), LATER);
+    let mut request = agent.get(asked.map_err(bad)?).header("Host", host);
+    if let Some(authorization) = &proxy.authorization {
+        request = request.header("Proxy-Authorization", authorization);
+    }
+    Ok(request)
+}
+
+/// Where an answer leads: to another URL, or to a path of the same host.
+fn redirected(from: &Uri, target: &str) -> Option<Uri> {
+    if target.contains("://") {
+        return target.parse().ok();
+    }
+    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
+    let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    let path =
+        if target.starts_with('/') { target.to_owned() } else { format!("{folder}/{target}") };
+    format!("{scheme}://{authority}{path}").parse().ok()
+}
+
+/// A path as it stands in a URL.
+fn escaped(path: &str) -> String {
+    utf8_percent_encode(path, ESCAPED).to_string()
 }
 
 /// Sleeps, but not through a signal.
@@ -205,7 +334,14 @@ fn refused(error: &ureq::Error) -> Attempt {
     if let ureq::Error::Timeout(_) = error {
         return Attempt::Again(LATE.to_owned(), NO_NETWORK, None);
     }
+    if let ureq::Error::Rustls(e) = error {
+        return untrusted(e);
+    }
     if let ureq::Error::Io(e) = error {
+        let tls = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls {
+            return untrusted(tls);
+        }
         use std::io::ErrorKind::{ConnectionRefused, TimedOut, WouldBlock};
         if e.kind() == ConnectionRefused {
             return Attempt::Final("it refuses the connection".to_owned(), NO_NETWORK);
@@ -215,6 +351,22 @@ fn refused(error: &ureq::Error) -> Attempt {
         return Attempt::Again(why, NO_NETWORK, None);
     }
     Attempt::Again(error.to_string(), NO_NETWORK, None)
+}
+
+/// A certificate that is not trusted now is not trusted in a second either.
+fn untrusted(error: &rustls::Error) -> Attempt {
+    match error {
+        rustls::Error::InvalidCertificate(why) => {
+            let why = match why {
+                rustls::CertificateError::UnknownIssuer => {
+                    "nobody whom this machine trusts has signed it".to_owned()
+                }
+                other => other.to_string(),
+            };
+            Attempt::Final(format!("its certificate is not accepted: {why}"), TRUST)
+        }
+        other => Attempt::Again(other.to_string(), NO_NETWORK, None),
+    }
 }
 
 /// Copies the body, which must be as long as expected or announced.

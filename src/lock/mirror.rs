@@ -88,6 +88,13 @@ impl Mirrors {
         if archive == SECURITY { &self.security } else { &self.debian }
     }
 
+    /// The mirrors with Debian's archives as they were at a time: those of the snapshot
+    /// archive, where there is one; `stamp` is as in [`Mirrors::snapshot`].
+    pub fn as_of(&self, stamp: &str) -> Option<Mirrors> {
+        let (debian, security) = (self.snapshot(DEBIAN, stamp)?, self.snapshot(SECURITY, stamp)?);
+        Some(Mirrors { debian, security, ..self.clone() })
+    }
+
     /// The base URL of an archive as it was at a time, where there is a snapshot
     /// archive; `stamp` is as [`super::date::snapshot`] writes it.
     pub fn snapshot(&self, archive: &str, stamp: &str) -> Option<String> {

@@ -25,6 +25,7 @@ pub mod openpgp;
 pub mod packages;
 mod pins;
 pub mod pool;
+pub mod proxy;
 pub mod release;
 pub mod resolver;
 mod solver;
@@ -33,6 +34,7 @@ pub mod universe;
 pub mod unpack;
 pub mod update;
 pub mod version;
+mod whole_urls;
 mod why;
 pub(crate) mod xz;
 

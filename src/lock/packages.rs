@@ -89,6 +89,9 @@ impl Packing {
     }
 }
 
+/// The line of each is counted from the start, which takes hours where there are a million.
+const MOST_MISTAKES: usize = 1000;
+
 /// An index, read as far as names.
 #[derive(Debug)]
 pub struct Index {
@@ -102,21 +105,41 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads the text of an index of the archive `archive`; errors name it `file`.
+    /// Reads the text of an index of the archive `archive`; errors name it `file`. A paragraph
+    /// with a mistake is one when its package is asked for: that of one that nobody needs
+    /// does not matter.
     ///
     /// # Errors
-    /// With the place, where it is not in the control format or a name is missing.
+    /// The last of too many mistakes, with its place.
     pub fn parse(file: PathBuf, archive: &str, text: String) -> Result<Index> {
+        let mut mistakes = 0;
         let mut entries = Vec::new();
         let mut provided = Vec::new();
-        for paragraph in Paragraphs::new(&file, &text) {
-            let paragraph = paragraph?;
-            let name = paragraph.require("Package")?;
-            for one in relations(&paragraph, "Provides")?.into_iter().flat_map(|group| group.0) {
-                provided.push((one.name, entries.len()));
+        let mut paragraphs = Paragraphs::new(&file, &text);
+        loop {
+            let start = paragraphs.position();
+            match paragraphs.next() {
+                None => break,
+                Some(Ok(paragraph)) => {
+                    let Some(name) = paragraph.get("Package") else { continue };
+                    let provides = relations(&paragraph, "Provides").unwrap_or_default();
+                    for one in provides.into_iter().flat_map(|group| group.0) {
+                        provided.push((one.name, entries.len()));
+                    }
+                    let start = name.as_ptr() as usize - text.as_ptr() as usize;
+                    entries.push((paragraph.span, start..start + name.len()));
+                }
+                Some(Err(error)) => {
+                    mistakes += 1;
+                    if mistakes > MOST_MISTAKES {
+                        return Err(error);
+                    }
+                    let span = paragraphs.leave_out(start);
+                    if let Some(name) = name_in(&text, &span) {
+                        entries.push((span, name));
+                    }
+                }
             }
-            let start = name.as_ptr() as usize - text.as_ptr() as usize;
-            entries.push((paragraph.span, start..start + name.len()));
         }
         Ok(Index { file, archive: archive.to_owned(), text, entries, provided })
     }
@@ -124,7 +147,7 @@ impl Index {
     /// Reads a compressed index of at most `limit` bytes of text.
     ///
     /// # Errors
-    /// As [`Index::parse`], and when it is not packed so, too long or not UTF-8.
+    /// When it is not packed so, too long or not UTF-8.
     pub fn unpack(
         file: PathBuf,
         archive: &str,
@@ -227,6 +250,21 @@ impl Index {
     }
 }
 
+/// The name of the package in a paragraph that has a mistake somewhere.
+fn name_in(text: &str, span: &Range<usize>) -> Option<Range<usize>> {
+    let mut at = span.start;
+    for line in text[span.clone()].split_inclusive('\n') {
+        let (field, value) = line.split_once(':').unwrap_or(("", ""));
+        let name = value.trim();
+        if field.eq_ignore_ascii_case("Package") && !name.is_empty() {
+            let start = at + field.len() + 1 + (value.len() - value.trim_start().len());
+            return Some(start..start + name.len());
+        }
+        at += line.len();
+    }
+    None
+}
+
 fn package_name(paragraph: &Paragraph<'_>) -> Result<String> {
     let name = paragraph.require("Package")?;
     if depends::is_package_name(name) {
@@ -310,13 +348,29 @@ mod tests {
         );
     }
 
+    /// Archives of other people have paragraphs that apt skips or takes.
+    #[test]
+    fn a_mistake_matters_where_its_package_is_asked_for() {
+        let odd = "Package: odd\nVersion: 1\nVersion: 2\n";
+        let nameless = "Version: 1\nno field\n";
+        let two = index(&format!("\n{odd}\n\n{nameless}\n{ENTRY}\n{odd}")).unwrap();
+        assert_eq!(two.names().collect::<Vec<_>>(), ["odd", "a", "odd"]);
+        assert_eq!(two.package(1).unwrap().name, "a");
+        assert_eq!(
+            two.package(0).unwrap_err().to_string(),
+            "error: the field `Version` is there twice\n --> Packages:4:1\n  |\n4 | Version: 2\n  | ^^^^^^^^^^"
+        );
+        assert!(two.version(2).unwrap_err().to_string().contains(" --> Packages:21:1"));
+        assert!(index(&format!("{odd}\n").repeat(MOST_MISTAKES)).is_ok());
+        assert!(index(&format!("{odd}\n").repeat(MOST_MISTAKES + 1)).is_err());
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(Package: a\n|Version: |1|Depends: |\n|Filename: a\n|Size: 1\n|.){0,20}") {
-            if let Ok(index) = index(&text) {
-                for entry in 0..index.entries.len() {
-                    drop(index.package(entry));
-                }
+            let index = index(&text).unwrap();
+            for entry in 0..index.entries.len() {
+                drop(index.package(entry));
             }
         }
 

@@ -149,7 +149,9 @@ impl Pool {
                 match self.fetch_one(package, meter) {
                     Ok(()) => {}
                     Err(Failure::Missing(_)) => lock(&queue).1.push(package.clone()),
-                    Err(Failure::Failed(error)) => lock(&queue).2 = Some(error),
+                    Err(Failure::Refused(error) | Failure::Failed(error)) => {
+                        lock(&queue).2 = Some(error)
+                    }
                 }
             }
         };
@@ -167,15 +169,10 @@ impl Pool {
         }
         let base = self.mirrors.base(&package.archive);
         match self.fetch_from(base, package, meter) {
-            Err(Failure::Missing(missing)) => {
-                let Some(base) = self.snapshot(package) else {
-                    return Err(Failure::Missing(missing));
-                };
-                match self.fetch_from(&base, package, meter) {
-                    Ok(()) => Ok(()),
-                    // A snapshot archive that fails is no worse than none.
-                    Err(Failure::Missing(_) | Failure::Failed(_)) => Err(Failure::Missing(missing)),
-                }
+            Err(first @ (Failure::Missing(_) | Failure::Refused(_))) => {
+                let Some(base) = self.snapshot(package) else { return Err(first) };
+                // A snapshot archive that fails is no worse than none.
+                self.fetch_from(&base, package, meter).map_err(|_| first)
             }
             other => other,
         }

@@ -9,6 +9,7 @@ use super::date;
 use super::openpgp::{self, TrustAnchors};
 use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
+use crate::progress;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -25,14 +26,27 @@ pub struct Release {
     pub valid_until: Option<u64>,
     /// Whether indexes are also found by their digest.
     pub by_hash: bool,
+    /// Whether packages for all architectures stand in an index of their own only, as
+    /// apt reads it: Debian's archives repeat them in that of each architecture, and say so.
+    pub all_is_apart: bool,
     /// The digest of the whole InRelease file.
     pub digest: Sha256Digest,
     files: BTreeMap<String, (Sha256Digest, u64)>,
 }
 
+/// What holds where a Release file names another suite than the one that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherSuite {
+    /// Debian's key signs all of Debian's suites: one must not be given for another.
+    Refused,
+    /// Archives of other people have names of all kinds, or none.
+    Warned,
+}
+
 impl Release {
     /// Verifies the bytes of an InRelease file and reads them; `suite` is the one
-    /// asked for, by suite or code name, and `name` is for errors.
+    /// asked for, by suite or code name, with what holds where the file says another, and
+    /// `name` is for errors.
     ///
     /// # Errors
     /// When no trusted key signed it, when it is out of date, of another suite
@@ -40,13 +54,21 @@ impl Release {
     pub fn verify(
         bytes: &[u8],
         anchors: &TrustAnchors,
-        suite: &str,
+        (suite, other): (&str, OtherSuite),
         now: u64,
         name: &str,
     ) -> Result<Release> {
         let text = openpgp::verify_cleartext(bytes, anchors, now, name)?;
         let release = Release::parse(&text, Sha256Digest::of(bytes), Path::new(name))?;
-        if release.suite != suite && release.codename != suite {
+        let is_other = release.suite != suite && release.codename != suite;
+        let is_named = !release.suite.is_empty() || !release.codename.is_empty();
+        if is_other && is_named && other == OtherSuite::Warned {
+            progress::warn(format!(
+                "{name} calls its suite `{}` ({}), site.toml `{suite}`: it is used, as apt does",
+                release.suite, release.codename
+            ));
+        }
+        if is_other && other == OtherSuite::Refused {
             return Err(Error::archive(format!(
                 "{name} is of the suite {} ({}), not of {suite}",
                 release.suite, release.codename
@@ -94,6 +116,7 @@ impl Release {
                 .ok_or_else(|| paragraph.error("Date", "the field `Date` is missing"))?,
             valid_until: time("Valid-Until")?,
             by_hash: paragraph.get("Acquire-By-Hash") == Some("yes"),
+            all_is_apart: !paragraph.words("No-Support-for-Architecture-all").contains(&"Packages"),
             digest,
             files,
         })

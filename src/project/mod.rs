@@ -10,12 +10,14 @@ pub use sets::{REFERENCE_TOOLS, TEST_TOOLS, requests};
 use crate::build;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::lock::archives::Archives;
+use crate::lock::archives::{Archives, SUITES};
+use crate::lock::date;
 use crate::lock::fetch::{Fetcher, Patience};
 use crate::lock::file::{Lock, LockedPackage, Requests};
 use crate::lock::mirror::{LOCAL, Mirrors};
 use crate::lock::openpgp::TrustAnchors;
 use crate::lock::pool::{Outcome, Pool};
+use crate::lock::proxy::Proxies;
 use crate::lock::update::{Policy, refuse_older, resolve};
 use crate::plan::server::{Plan, TOOLS, ToolsPlan, set_name};
 use crate::progress;
@@ -78,6 +80,24 @@ pub struct Project {
     writes_lock: bool,
 }
 
+/// How packages are chosen anew.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolving<'a> {
+    /// Which packages may move.
+    pub policy: &'a Policy,
+    /// Suites whose archives may be older than the lock's.
+    pub allow_older: &'a [String],
+    /// Debian's archives as they were then, in seconds since 1970; as they are now, if not said.
+    pub at: Option<u64>,
+}
+
+impl<'a> Resolving<'a> {
+    /// From the archives as they are now, none of them older than the lock's.
+    pub fn by(policy: &'a Policy) -> Resolving<'a> {
+        Resolving { policy, allow_older: &[], at: None }
+    }
+}
+
 impl Project {
     /// Reads the project for who only looks: when its lock is completed, the file stays as it
     /// is.
@@ -98,7 +118,7 @@ impl Project {
         let misfits = self.misfits(&requests(&self.spec))?;
         if !misfits.is_empty() {
             self.refuse_stale(misfits)?;
-            self.resolve(&Policy::Keep, &[])?;
+            self.resolve(&Resolving::by(&Policy::Keep))?;
         }
         Ok(())
     }
@@ -182,23 +202,34 @@ impl Project {
         Ok(())
     }
 
-    /// Resolves anew, says what changed, and writes the lock; archives whose suites are in
-    /// `allowed` may be older than the lock's. Gives whether the lock changed.
+    /// Resolves anew, says what changed, and writes the lock. Gives whether it changed.
     ///
     /// # Errors
     /// When an archive cannot be read or believed, or there is no solution.
-    pub fn resolve(&mut self, policy: &Policy, allowed: &[String]) -> Result<bool> {
-        let fetcher = Fetcher::new(Patience::default());
+    pub fn resolve(&mut self, resolving: &Resolving<'_>) -> Result<bool> {
+        let Resolving { policy, allow_older, at } = *resolving;
+        let fetcher = Fetcher::new(Patience::default(), Proxies::of_host(Path::new("/")));
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_err(|_| Error::build("this machine's clock stands before 1970"))?
             .as_secs();
         let root = self.store.root();
-        let mut archives = Archives::load(root, &self.mirrors, &fetcher, &self.anchors, now)?;
+        let past = at.map(|at| self.mirrors_at(at, now)).transpose()?;
+        let mirrors = past.as_ref().unwrap_or(&self.mirrors);
+        // A Release file that was valid then may have expired since.
+        let then = at.unwrap_or(now);
+        let mut archives = Archives::load(root, mirrors, &fetcher, &self.anchors, then)?;
         for (id, source) in &self.spec.site.sources {
+            if at.is_some() {
+                progress::warn(format!(
+                    "there is no past of the archive `{id}`: it is read as it is today"
+                ));
+            }
             archives.add_source(root, &fetcher, (id, source), &self.spec.tree, now)?;
         }
         archives.add_local(&self.folder, &self.spec.debs)?;
+        let debians = SUITES.map(|(_, suite)| suite.to_owned());
+        let allowed = if at.is_some() { &debians[..] } else { allow_older };
         refuse_older(&archives, &self.lock, allowed)?;
         let old = (!self.lock.packages.is_empty()).then_some(&self.lock);
         let resolved = resolve(&archives, &requests(&self.spec), old, policy);
@@ -218,6 +249,19 @@ impl Project {
         }
         self.lock = lock;
         Ok(changed)
+    }
+
+    /// The mirrors as they were at a time.
+    fn mirrors_at(&self, at: u64, now: u64) -> Result<Mirrors> {
+        if at > now {
+            let when = date::rfc3339(at);
+            return Err(Error::input(format!("{when} is still to come"))
+                .hint("`--at` names a day of the past"));
+        }
+        self.mirrors.as_of(&date::snapshot(at)).ok_or_else(|| {
+            Error::input("there is no snapshot archive to read the past from")
+                .hint("`--snapshot-mirror URL` names one")
+        })
     }
 
     /// Has the packages of these sets in the pool; says how many had to be fetched.
@@ -241,7 +285,7 @@ impl Project {
                     progress::warn(format!(
                         "no archive has the locked version any more of: {list}"
                     ));
-                    self.resolve(&Policy::Relock(names), &[])?;
+                    self.resolve(&Resolving::by(&Policy::Relock(names)))?;
                 }
             }
         }
@@ -276,7 +320,7 @@ impl Project {
     }
 
     fn pool(&self) -> Result<Pool> {
-        let fetcher = Fetcher::new(Patience::default());
+        let fetcher = Fetcher::new(Patience::default(), Proxies::of_host(Path::new("/")));
         Pool::new(self.store.root(), self.mirrors.clone(), fetcher, &self.lock)
     }
 

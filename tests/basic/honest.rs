@@ -8,9 +8,8 @@ use std::ops::Range;
 use std::path::Path;
 
 /// Functions that may end early, as they leave no test untried: file, name and reason.
-const MAY_END_EARLY: [(&str, &str, &str); 14] = [
+const MAY_END_EARLY: [(&str, &str, &str); 13] = [
     ("tests/cli/mirror.rs", "trouble", "what it ends with is the expectation of the other case"),
-    ("tests/fixture/server.rs", "serve", "the connection is over"),
     ("tests/fuzz/spec.rs", "points_into", "the place is in another file, which is as it was"),
     ("tests/fuzz/spec.rs", "read_spec", "the input is accepted: nothing must point to it"),
     ("tests/fuzzer/mod.rs", "try_one", "the input has been tried and no check failed"),

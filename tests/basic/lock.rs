@@ -5,11 +5,13 @@
 use crate::fixture::server::{Fault, Server};
 use crate::fixture::{Archive, Signer};
 use imagebuild::error::Result;
+use imagebuild::fs::Sha256Digest;
 use imagebuild::lock::archives::Archives;
 use imagebuild::lock::fetch::{Fetcher, Patience};
 use imagebuild::lock::file::{ESSENTIAL, Lock, LockedPackage, Requests};
 use imagebuild::lock::mirror::Mirrors;
 use imagebuild::lock::pool::{Outcome, Pool};
+use imagebuild::lock::proxy::Proxies;
 use imagebuild::lock::update::{self, Policy};
 use imagebuild::lock::{builtin, date};
 use std::path::Path;
@@ -45,11 +47,12 @@ impl World {
     }
 
     fn fetcher() -> Fetcher {
-        Fetcher::new(Patience {
+        let patience = Patience {
             attempts: 3,
             pause: Duration::from_millis(5),
             idle_timeout: Duration::from_secs(1),
-        })
+        };
+        Fetcher::new(patience, Proxies::none())
     }
 
     fn load_at(&self, now: u64) -> Result<Archives> {
@@ -272,6 +275,81 @@ fn an_index_must_be_the_signed_one() {
         world.refusal(),
         "error: MIRROR/debian/dists/trixie/main/binary-amd64/Packages.xz is not the file that the signed InRelease names: its SHA-256 differs\nhint: the mirror is being updated, or something on the way changes files: try again in some minutes, or name another mirror with `--mirror URL`"
     );
+}
+
+/// The digests below by-hash, which are the names of files.
+fn by_hash(world: &World) -> Vec<String> {
+    let folder = "debian/dists/trixie/main/binary-amd64/by-hash/SHA256";
+    let entries = std::fs::read_dir(world.archive.root().join(folder)).unwrap().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Signs a Release file of trixie that lists these files as well.
+fn publish_with(world: &World, files: &[(&str, &[u8])], more: &str) {
+    let mut text = world.archive.release("trixie");
+    for (path, bytes) in files {
+        let (digest, size) = (Sha256Digest::of(bytes), bytes.len());
+        text += &format!(" {digest} {size} {path}\n");
+        world.archive.put(&Path::new("debian/dists/trixie").join(path), bytes);
+    }
+    let signed = world.archive.signer.sign(&format!("{more}{text}"));
+    world.archive.put(Path::new("debian/dists/trixie/InRelease"), signed.as_bytes());
+}
+
+/// Object stores say 403 of what they do not have.
+#[test]
+fn what_one_place_of_an_index_lacks_another_may_have() {
+    let world = World::new();
+    for digest in by_hash(&world) {
+        world.server.plant(&digest, Fault::Status(403, 1));
+    }
+    world.load().unwrap();
+    let asked = world.server.requests();
+    assert!(asked.iter().any(|path| path.ends_with("trixie/main/binary-amd64/Packages.xz")));
+
+    let world = World::new();
+    let index = world.archive.root().join("debian/dists/trixie/main/binary-amd64/Packages.xz");
+    let mut text = String::new();
+    let packed = std::fs::read(index).unwrap();
+    std::io::Read::read_to_string(&mut liblzma::read::XzDecoder::new(&packed[..]), &mut text)
+        .unwrap();
+    publish_with(&world, &[("main/binary-amd64/Packages", text.as_bytes())], "");
+    for digest in by_hash(&world) {
+        world.server.plant(&digest, Fault::Status(400, 1));
+    }
+    world.server.plant("trixie/main/binary-amd64/Packages.xz", Fault::Status(404, 1));
+    world.load().unwrap();
+    let asked = world.server.requests();
+    assert!(asked.iter().any(|path| path.ends_with("trixie/main/binary-amd64/Packages")));
+}
+
+#[test]
+fn what_is_special_in_a_url_is_escaped() {
+    let mut world = World::new();
+    world.archive.add("trixie", "plus 1.0+b1~x");
+    world.archive.publish();
+    let lock = world.locked(&["plus"]);
+    world.server.requests();
+    assert!(matches!(world.fill(&lock), Ok(Outcome::Complete { .. })));
+    let asked = world.server.requests();
+    let escaped = "/debian/pool/main/plus_1.0%2Bb1%7Ex_amd64.deb";
+    assert!(asked.iter().any(|path| path == escaped), "{asked:?}");
+}
+
+#[test]
+fn packages_for_all_architectures_may_have_an_index_of_their_own() {
+    let world = World::new();
+    let (path, deb) = ("pool/main/common_1_all.deb", b"a package");
+    let digest = Sha256Digest::of(deb);
+    let paragraph = format!(
+        "Package: common\nVersion: 1\nArchitecture: all\nFilename: {path}\nSize: 9\nSHA256: {digest}\n"
+    );
+    let files: [(&str, &[u8]); 1] = [("main/binary-all/Packages", paragraph.as_bytes())];
+    publish_with(&world, &files, "");
+    assert_eq!(world.locked(&["common"]).packages["common"].path, path);
+    // Debian's archives list them in both, and say that they do.
+    publish_with(&world, &files, "No-Support-for-Architecture-all: Packages\n");
+    assert!(world.lock(&["common"], None, &Policy::Keep).is_err());
 }
 
 #[test]

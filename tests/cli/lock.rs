@@ -313,3 +313,78 @@ fn an_archive_that_goes_back_in_time_is_refused() {
     let packages = |lock: &str| lock.split_once("[[package]]").map(|(_, rest)| rest.to_owned());
     assert_eq!(packages(&world.read(LOCK)), packages(&old));
 }
+
+/// Copies the archives as they are into the snapshot archive, under a time.
+fn keep_as_of(world: &World, stamp: &str) {
+    for archive in ["debian", "debian-security"] {
+        let from = world.archive.root().join(archive);
+        for entry in walkdir::WalkDir::new(&from).into_iter().flatten() {
+            let below = entry.path().strip_prefix(&from).unwrap();
+            if entry.file_type().is_file() {
+                let bytes = std::fs::read(entry.path()).unwrap();
+                let to = format!("snapshot/{archive}/{stamp}/{}", below.display());
+                world.archive.put(Path::new(&to), &bytes);
+            }
+        }
+    }
+}
+
+/// What has expired since is taken then, and only then.
+#[test]
+fn the_archives_as_they_were() {
+    let mut world = World::locked();
+    let now = world.archive.now;
+    let (then, expiry) = (now - 3600, now - 1800);
+    world.archive.now = now - 3600;
+    let release = |world: &World, suite: &str| {
+        let text = world.archive.release(suite);
+        let until = date::release(world.archive.now + 7 * 86_400);
+        world.archive.signer.sign(&text.replace(&until, &date::release(expiry)))
+    };
+    world.archive.publish();
+    for (archive, suite) in crate::fixture::SUITES {
+        let file = format!("{archive}/dists/{suite}/InRelease");
+        world.archive.put(Path::new(&file), release(&world, suite).as_bytes());
+    }
+    keep_as_of(&world, &date::snapshot(then));
+    let expired = world.cli("lock --quiet").run();
+    assert!(expired.stderr.contains("is out of date: it was valid until"), "{}", expired.text());
+    world.archive.now = now;
+    world.archive.forget("trixie", "kmod");
+    world.archive.add("trixie", "kmod 2");
+    world.archive.publish();
+    world.cli("lock --update --quiet").code(0);
+    assert!(world.read("project/imagebuild.lock").contains("kmod_2_amd64.deb"));
+
+    let mirror = world.server.url();
+    let at = date::rfc3339(then);
+    let line = format!(
+        "lock --quiet --at {at} --keyring ../key.asc --mirror {mirror}/debian --snapshot-mirror {mirror}/snapshot"
+    );
+    let said = world.bare(&line).run();
+    assert_eq!(said.code, 0, "{}", said.text());
+    let older = said.stderr.lines().filter(|line| line.ends_with("may move to older versions"));
+    assert_eq!(older.count(), 3, "{}", said.text());
+    assert!(world.read("project/imagebuild.lock").contains("kmod_1_amd64.deb"));
+
+    world
+        .cli(&format!("lock --at {at}"))
+        .stderr("error: there is no snapshot archive to read the past from\nhint: `--snapshot-mirror URL` names one\n")
+        .code(2);
+    for (time, error, hint) in [
+        (
+            "yesterday",
+            "`--at yesterday` names no time",
+            "write a day as 2026-11-01, or a time in UTC as 2026-11-01T12:00:00Z",
+        ),
+        (
+            "2026-02-30",
+            "`--at 2026-02-30` names no time",
+            "write a day as 2026-11-01, or a time in UTC as 2026-11-01T12:00:00Z",
+        ),
+        ("2999-01-01", "2999-01-01T00:00:00Z is still to come", "`--at` names a day of the past"),
+    ] {
+        let said = format!("error: {error}\nhint: {hint}\n");
+        world.cli(&format!("lock --at {time}")).stderr(&said).code(2);
+    }
+}

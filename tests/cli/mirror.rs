@@ -1,6 +1,6 @@
 //! Mirrors that fail, lag or lie.
 
-use crate::fixture::server::Fault;
+use crate::fixture::server::{Fault, Server};
 use crate::world::World;
 use imagebuild::lock::date;
 use std::path::Path;
@@ -33,6 +33,45 @@ fn no_network() {
     assert!(said.stderr.ends_with(&format!("{refused}\n{NO_NETWORK}")), "{}", said.text());
     assert_eq!((said.stdout.as_str(), said.code), ("", 3));
     assert_eq!(world.list("store/pool"), [""; 0]);
+}
+
+/// Proxies refuse tunnels to port 80: they want to be asked for the whole URL.
+#[test]
+fn a_proxy_is_asked_for_whole_urls() {
+    let world = World::new();
+    let lock = "lock --quiet --keyring ../key.asc --mirror http://deb.invalid/debian";
+    let proxy = world.server.url().to_owned();
+    world.bare(lock).env("http_proxy", &proxy).code(0);
+    let asked = world.server.requests();
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|path| path.starts_with("http://deb.invalid/debian")), "{asked:?}");
+    // In whose words its name is unknown depends on the machine.
+    let direct = world.bare(lock).env("http_proxy", &proxy).env("no_proxy", ".invalid").run();
+    assert!(direct.stderr.ends_with(NO_NETWORK), "{}", direct.text());
+    assert_eq!(direct.code, 3);
+    world
+        .bare(lock)
+        .env("http_proxy", "socks5://me:secret@proxy:1080")
+        .stderr("error: http_proxy names no HTTP proxy\nhint: write it as http://proxy:3128, or set no_proxy for the mirror's host\n")
+        .code(2);
+    assert_eq!(world.server.requests(), [""; 0]);
+}
+
+#[test]
+fn a_certificate_that_the_machine_trusts() {
+    let world = World::new();
+    let (server, certificate) = Server::start_tls(world.archive.root());
+    world.put("own-ca.pem", &certificate);
+    let lock = format!("lock --quiet --keyring ../key.asc --mirror {}/debian", server.url());
+    let trusted = world.path("own-ca.pem").display().to_string();
+    world.bare(&lock).env("SSL_CERT_FILE", &trusted).code(0);
+    // It does not change while one waits: there is no second attempt.
+    let said = world.bare(&lock).run();
+    assert_eq!(
+        said.stderr.replace(server.url(), "MIRROR"),
+        "error: cannot fetch dists/trixie/InRelease from MIRROR/debian: its certificate is not accepted: nobody whom this machine trusts has signed it\nhint: whose certificate is it? Where a CA of your own signs, install its certificate (`update-ca-certificates`), or name it with SSL_CERT_FILE\n"
+    );
+    assert_eq!(said.code, 3);
 }
 
 #[test]

@@ -106,7 +106,10 @@ fn planted_differences_are_seen() {
 /// The archives as they are now, their indexes alone in `folder/indexes`.
 fn load(folder: &Path) -> Archives {
     let mirrors = Mirrors::choose(None, None, Path::new("/")).unwrap();
-    let fetcher = Fetcher::new(Patience::default());
+    let fetcher = Fetcher::new(
+        Patience::default(),
+        imagebuild::lock::proxy::Proxies::of_host(Path::new("/")),
+    );
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let anchors = TrustAnchors::debian().unwrap();
     Archives::load(folder, &mirrors, &fetcher, &anchors, since.as_secs())
