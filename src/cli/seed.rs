@@ -8,7 +8,7 @@ use crate::plan::server::{Plan, TOOLS};
 use crate::progress;
 use crate::project::{Project, servers};
 use crate::seed::{Maker, Secrets, Shown};
-use crate::spec::{Architecture, Kind, Server, Spec};
+use crate::spec::{Architecture, Kind, Scope, Server, Spec};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -48,11 +48,22 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     project.complete_lock()?;
     let before = secrets.clone();
     let shown = complete(&mut project, &spec, architecture, (arguments, &chosen), &mut secrets)?;
-    if secrets == before {
+    let missing = missing(&spec, architecture, &secrets);
+    if secrets == before && missing.is_empty() {
         progress::step("Unchanged", format!("{} has all secrets", path.display()));
-    } else {
+    } else if secrets != before {
         secrets.write(&path)?;
         progress::step("Wrote", format!("{} (keep it secret, keep a backup)", path.display()));
+    }
+    for text in missing {
+        progress::warn(format!("{text} in {}", path.display()));
+    }
+    if spec.site.admin_keys.is_empty()
+        && architecture.servers.values().any(|server| offers_ssh(&spec, server))
+    {
+        progress::warn(
+            "nobody can log in: site.toml has no `keys` under `[admin]`, and SSH takes no passwords",
+        );
     }
     // Before anything else can fail: the file has only their hashes.
     for Shown { purpose, password } in shown {
@@ -126,4 +137,33 @@ fn write_seeds(
         super::print(format_args!("{}\n", path.display()))?;
     }
     Ok(())
+}
+
+/// What servers need, and only the user knows: a line each.
+fn missing(spec: &Spec, architecture: &Architecture, secrets: &Secrets) -> Vec<String> {
+    let mut lines = Vec::new();
+    for server in architecture.servers.values() {
+        for credential in spec.roles_of(server).flat_map(|role| &role.credentials) {
+            let name = &credential.name;
+            if credential.optional || secrets.get(server, name).is_some() {
+                continue;
+            }
+            let (who, table) = match credential.scope {
+                Scope::Server => (&server.name, format!("servers.{}", server.name)),
+                Scope::Architecture => (&architecture.name, "architecture".to_owned()),
+            };
+            let line = format!(
+                "{who} lacks `{name}` ({}), and what needs it will not start: write it under [{table}]",
+                credential.purpose
+            );
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+fn offers_ssh(spec: &Spec, server: &Server) -> bool {
+    spec.roles_of(server).flat_map(|role| &role.ports).any(|port| port.name == "ssh")
 }

@@ -3,7 +3,7 @@
 //! The user may write values into it (a MAC address, a certificate of his own);
 //! what is there is never made again.
 
-use super::folder;
+use super::{certificate, folder};
 use crate::error::{Error, Place, Result};
 use crate::fs;
 use crate::names;
@@ -64,16 +64,11 @@ impl Secrets {
                 .hint(format!("it holds secrets: `chmod 600 {}`", path.display())));
         }
         let text = fs::read_to_string(path)?;
-        let written: Written = toml::from_str(&text).map_err(|e| {
-            let error = Error::input(e.message().to_owned());
-            match e.span() {
-                Some(span) => error.at(Place::of_span(path, &text, span)),
-                None => error.detail(path.display().to_string()),
-            }
-        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let written: Written = toml::from_str(text).map_err(|e| unreadable(path, text, &e))?;
         match written.wrong(spec, architecture) {
             Some(Wrong { span, message, hint }) => {
-                Err(Error::input(message).at(without_value(path, &text, span)).hint(hint))
+                Err(Error::input(message).at(without_value(path, text, span)).hint(hint))
             }
             None => Ok(written.secrets()),
         }
@@ -143,6 +138,19 @@ fn known_of(spec: &Spec, server: &Server) -> Known {
 /// Values as they are written.
 type Lines = BTreeMap<Spanned<String>, String>;
 
+/// Neither the line nor the parser's own words: both may show a value.
+fn unreadable(path: &Path, text: &str, cause: &toml::de::Error) -> Error {
+    let span = cause.span().unwrap_or_default();
+    let Place { line, column, .. } = Place::of_span(path, text, span);
+    let message = if cause.message().starts_with("duplicate key") {
+        "this name is there twice"
+    } else {
+        "this line cannot be read"
+    };
+    Error::input(format!("{}:{line}:{column}: {message}", path.display()))
+        .hint("a line is `\"NAME\" = \"VALUE\"`, with straight quotes around both; it is not shown, as it may hold a secret")
+}
+
 /// The file as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,7 +191,9 @@ impl Written {
     fn wrong(&self, spec: &Spec, of: &Architecture) -> Option<Wrong> {
         let all: Known = of.servers.values().flat_map(|server| known_of(spec, server)).collect();
         let mut shared = self.architecture.iter();
-        let shared = shared.find_map(|(name, value)| wrong_shared(name, value, &all, of));
+        let domains = &spec.site.domains;
+        let shared =
+            shared.find_map(|(name, value)| wrong_shared((name, value), &all, of, domains));
         let in_server = |(server, lines): (&Spanned<String>, &Lines)| {
             let Some(own) = of.servers.get(server.get_ref()) else {
                 return Some(no_server(server, of));
@@ -206,13 +216,13 @@ fn no_server(name: &Spanned<String>, of: &Architecture) -> Wrong {
 
 /// What is wrong with a line under `[architecture]`.
 fn wrong_shared(
-    name: &Spanned<String>,
-    value: &str,
+    (name, value): (&Spanned<String>, &str),
     all: &Known,
     of: &Architecture,
+    domains: &[String],
 ) -> Option<Wrong> {
     match all.get(name.get_ref()) {
-        Some((Scope::Architecture, kind)) => wrong_value(name, value, *kind),
+        Some((Scope::Architecture, kind)) => wrong_value(name, value, *kind, domains),
         Some((Scope::Server, _)) => Some(Wrong {
             span: name.span(),
             message: format!("each server has a `{}` of its own", name.get_ref()),
@@ -238,7 +248,7 @@ fn wrong_own(
         });
     }
     match known.get(name.get_ref()) {
-        Some((_, kind)) => wrong_value(name, value, *kind),
+        Some((_, kind)) => wrong_value(name, value, *kind, &[]),
         None => Some(unknown(name, &server.name, Scope::Server, known)),
     }
 }
@@ -252,14 +262,56 @@ fn unknown(name: &Spanned<String>, whose: &str, wanted: Scope, known: &Known) ->
     }
 }
 
-/// What is wrong with the value of a line: a certificate comes with its key, in PEM.
-fn wrong_value(name: &Spanned<String>, value: &str, kind: Option<Kind>) -> Option<Wrong> {
-    if kind != Some(Kind::TlsSelfSigned) {
-        return None;
-    }
-    let (what, hint) = wrong_pem(value)?;
+/// What is wrong with the value of a line; a certificate is for these names.
+fn wrong_value(
+    name: &Spanned<String>,
+    value: &str,
+    kind: Option<Kind>,
+    domains: &[String],
+) -> Option<Wrong> {
+    let said = |(what, hint): (&str, &str)| (what.to_owned(), hint.to_owned());
+    let (what, hint) = match kind {
+        _ if value.trim().is_empty() => said((
+            "is empty",
+            "write its value, or take the line out: `imagebuild seed` makes what it can",
+        )),
+        Some(Kind::TlsSelfSigned) => match wrong_pem(value) {
+            Some(wrong) => said(wrong),
+            None => {
+                let (what, hint) = certificate::wrong(value, domains, crate::lock::date::now())?;
+                (what, hint.to_owned())
+            }
+        },
+        Some(Kind::MacAddress) => said(wrong_mac(value)?),
+        Some(Kind::Number) if value.trim().parse::<u64>().is_err() => {
+            said(("is not a whole number", "write digits only, in quotes"))
+        }
+        Some(
+            Kind::SshHostKey
+            | Kind::Password
+            | Kind::PasswordHash
+            | Kind::MuninHtpasswd
+            | Kind::Number
+            | Kind::Text,
+        )
+        | None => return None,
+    };
     let message = format!("`{}` {what}", name.get_ref());
-    Some(Wrong { span: name.span(), message, hint: hint.to_owned() })
+    Some(Wrong { span: name.span(), message, hint })
+}
+
+/// A card's address: six bytes in hexadecimal, of one card and not of many.
+fn wrong_mac(text: &str) -> Option<(&'static str, &'static str)> {
+    const FORM: &str = "write it as `ip link` shows it: `52:54:00:12:34:56`";
+    let byte = |part: &str| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2);
+    let bytes: Option<Vec<u8>> = text.trim().split(':').map(byte).collect();
+    match bytes.as_deref() {
+        Some([first, rest @ ..]) if rest.len() == 5 => {
+            let is_none = *first == 0 && rest.iter().all(|byte| *byte == 0);
+            (first & 1 != 0 || is_none).then_some(("is no address of a network card", FORM))
+        }
+        _ => Some(("is not a MAC address", FORM)),
+    }
 }
 
 fn wrong_pem(text: &str) -> Option<(&'static str, &'static str)> {
@@ -306,9 +358,9 @@ mod tests {
 
     #[test]
     fn each_line_is_where_it_belongs() {
-        let key = "-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n";
+        let pair = certificate::tests::pair(&["example.org"]);
         let text = format!(
-            "[architecture]\n\"site.certificate\" = \"\"\"\n{CERTIFICATE}{key}\"\"\"\n[servers.web1]\n\"net.public.mac\" = \"52:54:00:12:34:56\"\n"
+            "\u{feff}[architecture]\n\"site.certificate\" = \"\"\"\n{pair}\"\"\"\n[servers.web1]\n\"net.public.mac\" = \"52:54:00:12:34:56\"\n"
         );
         assert!(said(&text).starts_with("Secrets {"), "{}", said(&text));
     }
@@ -355,6 +407,44 @@ hint: write it under `[architecture]`, once"
   | ^^^^^^^^^^^^^^^^
 hint: write it under its server: `[servers.NAME]`"
         );
+    }
+
+    #[test]
+    fn a_value_has_its_form() {
+        let of = |line: &str| said(&format!("[servers.web1]\n{line}\n"));
+        assert_eq!(
+            of("\"net.public.mac\" = \"52:54:00:12:34\""),
+            "error: `net.public.mac` is not a MAC address
+ --> FILE:2:1
+  |
+2 | \"net.public.mac\"
+  | ^^^^^^^^^^^^^^^^
+hint: write it as `ip link` shows it: `52:54:00:12:34:56`"
+        );
+        for mac in ["53:54:00:12:34:56", "00:00:00:00:00:00"] {
+            let text = of(&format!("\"net.public.mac\" = \"{mac}\""));
+            assert!(text.starts_with("error: `net.public.mac` is no address of a network card"));
+        }
+        assert!(of("\"time-scale\" = \"fast\"").contains("`time-scale` is not a whole number"));
+        let empty = said("[architecture]\n\"database.app-password\" = \" \"\n");
+        assert!(empty.starts_with("error: `database.app-password` is empty\n"), "{empty}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_shown() {
+        const HINT: &str = "hint: a line is `\"NAME\" = \"VALUE\"`, with straight quotes around both; it is not shown, as it may hold a secret";
+        for (line, place) in [
+            ("\"database.app-password\" = hunter2", "2:27"),
+            ("\"database.app-password\" = \"hunter2", "2:35"),
+            ("\"database.app-password\" = “hunter2”", "2:27"),
+            ("\"database.app-password\" = 123454321", "2:27"),
+        ] {
+            let text = said(&format!("[architecture]\n{line}\n"));
+            assert_eq!(text, format!("error: FILE:{place}: this line cannot be read\n{HINT}"));
+        }
+        let twice = "\"database.app-password\" = \"hunter2\"\n";
+        let text = said(&format!("[architecture]\n{twice}{twice}"));
+        assert_eq!(text, format!("error: FILE:3:1: this name is there twice\n{HINT}"));
     }
 
     #[test]

@@ -14,6 +14,9 @@ const ALPHABET: &[u8; 54] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ34
 /// How long a password is: 54^32 are more than 2^184.
 const LENGTH: usize = 32;
 
+/// The longest common name of a certificate (ub-common-name, RFC 5280, A.1).
+const MOST_COMMON: usize = 64;
+
 /// Makes secrets.
 #[derive(Debug, Clone, Copy)]
 pub struct Maker<'a> {
@@ -82,7 +85,10 @@ impl Maker<'_> {
     /// A certificate and its key in one PEM file, until the user brings a real one.
     fn certificate(&self, server: &Server, credential: &Credential) -> Result<String> {
         let names = self.names(server, credential);
-        let name = exec::quote(&format!("/CN={}", names[0]));
+        // X.520 has room for 64 characters; a browser reads the alternative names only.
+        let common = names.iter().find(|name| name.len() <= MOST_COMMON);
+        let name = common.map_or_else(|| "/".to_owned(), |name| format!("/CN={name}"));
+        let name = exec::quote(&name);
         let alternatives: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
         let alternatives = exec::quote(&format!("subjectAltName={}", alternatives.join(",")));
         self.script(

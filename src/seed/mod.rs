@@ -3,6 +3,7 @@
 //!
 //! They never go near an image: images are uploaded to strangers' storage.
 
+mod certificate;
 mod file;
 mod folder;
 mod fresh;

@@ -11,9 +11,13 @@ const BINARY: &str = env!("CARGO_BIN_EXE_imagebuild");
 /// Runs `imagebuild seed ...` for the project of this checkout, with its own folder
 /// for results; only the store is the shared one.
 fn seed(folder: &Path, args: &[&str]) -> Output {
+    seed_in(env!("CARGO_MANIFEST_DIR"), folder, args)
+}
+
+fn seed_in(project: &str, folder: &Path, args: &[&str]) -> Output {
     let environment = ["HOME", "PATH", "XDG_CACHE_HOME", "IMAGEBUILD_STORE"];
     let mut program = Program::new(BINARY)
-        .args(["seed", "--project", env!("CARGO_MANIFEST_DIR")])
+        .args(["seed", "--project", project])
         .arg("--secrets")
         .arg(folder.join("secrets/arch4.toml"))
         .arg("--out")
@@ -139,4 +143,34 @@ fn an_unknown_credential_is_answered_with_the_nearest() {
     );
     assert!(said.contains("2 | \"net.publik.mac\""), "{said}");
     assert!(said.contains("`net.public.mac`"), "{said}");
+}
+
+/// Facts that only the user knows, and an empty list of who may log in.
+#[test]
+fn what_seed_cannot_make_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = "description = \"a shop\"\n[[credentials]]\nname = \"shop.api-key\"\nkind = \"text\"\nscope = \"architecture\"\npurpose = \"the key of the payment service\"\n";
+    std::fs::create_dir(folder.path().join("roles")).unwrap();
+    std::fs::write(folder.path().join("roles/shop.toml"), role).unwrap();
+    let site = "[architectures.arch4.servers.web1]\nadd-roles = [\"shop\"]\n";
+    std::fs::write(folder.path().join("site.toml"), site).unwrap();
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("imagebuild.lock");
+    std::fs::copy(lock, folder.path().join("imagebuild.lock")).unwrap();
+    let project = folder.path().to_str().unwrap();
+    let run = || seed_in(project, folder.path(), &["arch4", "--quiet"]);
+    let file = folder.path().join("secrets/arch4.toml");
+    let shown = file.display();
+    let lacking = format!(
+        "warning: arch4 lacks `shop.api-key` (the key of the payment service), and what needs it will not start: write it under [architecture] in {shown}\n"
+    );
+    let nobody = "warning: nobody can log in: site.toml has no `keys` under `[admin]`, and SSH takes no passwords\n";
+    for _ in 0..2 {
+        let output = run();
+        assert_eq!((text(&output.stderr), output.code), (format!("{lacking}{nobody}"), 0));
+    }
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let kept = kept.replacen("[architecture]\n", "[architecture]\n\"shop.api-key\" = \"x\"\n", 1);
+    std::fs::write(&file, kept).unwrap();
+    let output = run();
+    assert_eq!((text(&output.stderr), output.code), (nobody.to_owned(), 0));
 }
