@@ -10,8 +10,28 @@ use std::path::PathBuf;
 
 /// The file as it is written; a test reads every line of it.
 const SITE: &str = include_str!("site.toml");
-/// The JSON schema; tests hold it to what the program takes.
-const SCHEMA: &str = include_str!("../../site.schema.json");
+/// What of a project's folder is not for version control.
+const IGNORED: &str = "/out/\n/secrets/\n";
+
+/// Whose JSON schema is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum File {
+    /// site.toml
+    Site,
+    /// images/NAME.toml
+    Architecture,
+    /// roles/NAME.toml
+    Role,
+    /// vm-tests/ARCHITECTURE/NAME.toml
+    Scenario,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArguments {
+    /// The kind of file
+    #[arg(value_enum, default_value = "site")]
+    file: File,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -36,10 +56,28 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         return Err(Error::input(format!("there is a {} already", path.display()))
             .hint("it stays as it is; `imagebuild init --print` shows what a new one would say"));
     }
+    let ignore = path.with_file_name(".gitignore");
+    if fs::write_new(&ignore, IGNORED.as_bytes())? {
+        progress::step(
+            "Wrote",
+            format!("{}: images and secrets stay out of git", ignore.display()),
+        );
+    } else if !fs::read_to_string(&ignore)?.contains("secrets") {
+        progress::warn(format!(
+            "{} leaves secrets/ to git: add the lines `/out/` and `/secrets/`",
+            ignore.display()
+        ));
+    }
     progress::step("Wrote", format!("{}: edit it, then `imagebuild plan arch4`", path.display()));
     Ok(())
 }
 
-pub(super) fn schema() -> Result<()> {
-    super::print(SCHEMA)
+/// Tests hold the schemas to what the program takes.
+pub(super) fn schema(arguments: &SchemaArguments) -> Result<()> {
+    super::print(match arguments.file {
+        File::Site => include_str!("../../site.schema.json"),
+        File::Architecture => include_str!("../../docs/reference/architecture.schema.json"),
+        File::Role => include_str!("../../docs/reference/role.schema.json"),
+        File::Scenario => include_str!("../../docs/reference/scenario.schema.json"),
+    })
 }

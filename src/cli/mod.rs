@@ -85,8 +85,8 @@ enum Verb {
     Gc(gc::Arguments),
     /// Write a commented site.toml: your names, addresses, keys, website
     Init(init::Arguments),
-    /// Print the JSON schema of site.toml, for editors
-    Schema,
+    /// Print the JSON schema of site.toml, or of another file, for editors
+    Schema(init::SchemaArguments),
     /// Rebuild in a varied environment and compare byte for byte
     Verify(verify::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
@@ -308,7 +308,7 @@ impl Cli {
             Verb::Graph(arguments) => graph::run(&arguments, &self.common),
             Verb::Gc(arguments) => gc::run(&arguments, &self.common),
             Verb::Init(arguments) => init::run(&arguments, &self.common),
-            Verb::Schema => init::schema(),
+            Verb::Schema(arguments) => init::schema(&arguments),
             Verb::Verify(arguments) => verify::run(&arguments, &self.common),
             Verb::Seed(arguments) => seed::run(&arguments, &self.common),
             Verb::Test(arguments) => test::run(&arguments, &self.common),

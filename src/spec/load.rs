@@ -39,6 +39,8 @@ impl Spec {
         let mut sources = Sources::default();
         let (mut roles, spans) = load_roles(&tree, &mut sources)?;
         includes::check(&roles, &spans, &sources)?;
+        let used = roles.values().filter_map(|role| role.overlay.as_deref());
+        tree.check_overlays(&used.collect())?;
         let raw_site = load_site(&tree, &mut sources)?;
         let mut raw_architectures = load_images(&tree, &mut sources)?;
         let site = facts::site(&raw_site, &tree, &sources)?;

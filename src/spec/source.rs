@@ -33,6 +33,8 @@ impl Sources {
         let text = std::str::from_utf8(bytes).map_err(|cause| {
             Error::input(format!("{path} is not UTF-8: {cause}")).hint("save the file as UTF-8")
         })?;
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let base = self.files.last().map_or(0, |last| last.base + last.text.len() + 1);
         self.files.push(Source { path: path.to_owned(), text: text.to_owned(), base });
         // Leading blank lines move every span to this file's stretch.
@@ -47,6 +49,18 @@ impl Sources {
         Some(Place::of_span(Path::new(&source.path), &source.text, local))
     }
 
+    /// An input error at a span whose text is not shown, as it may be a secret.
+    pub(crate) fn error_unseen(&self, span: Range<usize>, message: impl Into<String>) -> Error {
+        let error = Error::input(message);
+        match self.place(&span) {
+            Some(place) => {
+                let shown: String = place.text.chars().take(place.column - 1).collect();
+                error.at(Place { text: shown + "...", width: 3, ..place })
+            }
+            None => error,
+        }
+    }
+
     /// An input error at a span.
     pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Error {
         let error = Error::input(message);
@@ -59,8 +73,13 @@ impl Sources {
     fn toml_error(&self, path: &str, base: usize, cause: &toml::de::Error) -> Error {
         let span = cause.span().unwrap_or(base..base);
         let (message, hint) = explain(cause.message());
-        let error = self.error(span.start.max(base)..span.end.max(base), message);
+        let span = span.start.max(base)..span.end.max(base);
+        let line = self.place(&span).map_or_else(String::new, |place| place.text);
+        let error = self.error(span, message);
         match hint {
+            None if line.contains(['“', '”', '„', '‘', '’']) => error.hint(
+                "these are typographic quotes: TOML has straight ones, `\"`; a word processor changes them",
+            ),
             Some(hint) => error.hint(hint),
             None => error.hint(format!("the built-in files show the form of every key of {path}")),
         }

@@ -5,8 +5,9 @@
 
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::names;
 use crate::spec::embedded;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -41,6 +42,27 @@ impl TreeFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<String, TreeFile>);
 
+/// Overlays of the boot chain, which are no role's.
+const OF_BOOT: [&str; 2] = ["grub", "initramfs"];
+/// Folders at the root of an image that are links into /usr.
+const LINKS: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
+/// Folders at the root of an image that files belong in.
+const AT_ROOT: [&str; 8] = ["boot", "etc", "home", "opt", "root", "srv", "usr", "var"];
+
+/// `Site.toml` would be passed over, and the demo site built.
+fn refuse_other_spellings(project: &Path) -> Result<()> {
+    // A folder that cannot be listed is told where it is read.
+    let Ok(entries) = std::fs::read_dir(project) else { return Ok(()) };
+    for name in entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        let meant = FOLDERS.iter().chain([&SITE]).find(|own| own.eq_ignore_ascii_case(&name));
+        if let Some(meant) = meant.filter(|meant| **meant != name) {
+            return Err(Error::input(format!("{name} is not read: it must be called {meant}"))
+                .hint(format!("`mv {name} {meant}`")));
+        }
+    }
+    Ok(())
+}
+
 impl Tree {
     /// The copy inside the binary.
     pub fn embedded() -> Tree {
@@ -58,6 +80,7 @@ impl Tree {
     /// # Errors
     /// When a file cannot be read, or is neither a file nor a folder.
     pub fn read(project: &Path) -> Result<Tree> {
+        refuse_other_spellings(project)?;
         let whole = project.join(WHOLE).is_file();
         let mut tree = if whole { Tree::default() } else { Tree::embedded() };
         for folder in FOLDERS.iter().filter(|folder| project.join(folder).is_dir()) {
@@ -78,6 +101,31 @@ impl Tree {
             }
         }
         Ok(tree)
+    }
+
+    /// Refuses slips by which overlays would not reach an image, or not where they are looked
+    /// for: folders that no role uses, and folders at the root that Debian does not have, where
+    /// another name is near. `used` are those of roles.
+    pub(super) fn check_overlays(&self, used: &BTreeSet<&str>) -> Result<()> {
+        for (path, _) in self.below(OVERLAYS) {
+            let Some((folder, rest)) = path.split_once('/') else { continue };
+            if OF_BOOT.contains(&folder) {
+                continue;
+            }
+            let at = format!("{OVERLAYS}/{folder}");
+            let others = used.iter().copied();
+            if !used.contains(folder) && !names::nearest(folder, others.clone()).is_empty() {
+                return Err(Error::input(format!("no role uses the folder {at}"))
+                    .hint(names::suggest(folder, others)));
+            }
+            let top = rest.split('/').next().unwrap_or(rest);
+            let is_there = AT_ROOT.contains(&top) || LINKS.contains(&top);
+            if !is_there && !names::nearest(top, AT_ROOT).is_empty() {
+                let message = format!("{at}/{rest} would be /{rest}, which is no place in Debian");
+                return Err(Error::input(message).hint(names::suggest(top, AT_ROOT)));
+            }
+        }
+        Ok(())
     }
 
     fn read_folder(&mut self, project: &Path, folder: &str) -> Result<()> {

@@ -359,7 +359,9 @@ fn a_private_key_is_no_public_key() {
     tree.insert("site.toml", "[admin]\nkeys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]\n");
     let said = error(tree);
     assert!(
-        said.starts_with("error: this is not a public SSH key\n --> site.toml:2:9\n"),
+        said.starts_with(
+            "error: this is a private SSH key: it stays with you\n --> site.toml:2:9\n"
+        ),
         "{said}"
     );
 }
@@ -612,4 +614,28 @@ fn a_template_without_an_end() {
             "error: the template takes more than 4194304 steps\n --> overlays/web/etc/site.j2:1:";
         assert!(said.starts_with(first) && said.ends_with(rest), "{said}");
     }
+}
+
+/// What would be built as if it were not there.
+#[test]
+fn files_that_would_be_passed_over() {
+    let spec = |path: &str| {
+        let mut tree = Tree::embedded();
+        tree.insert(path, "x");
+        Spec::load(tree).expect_err("an error").to_string()
+    };
+    assert_eq!(
+        spec("overlays/wbe/etc/motd"),
+        "error: no role uses the folder overlays/wbe\nhint: did you mean `web`?"
+    );
+    assert_eq!(
+        spec("overlays/web/ect/motd"),
+        "error: overlays/web/ect/motd would be /ect/motd, which is no place in Debian\nhint: did you mean `etc`?"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Site.toml"), "").unwrap();
+    assert_eq!(
+        Spec::read(folder.path()).expect_err("an error").to_string(),
+        "error: Site.toml is not read: it must be called site.toml\nhint: `mv Site.toml site.toml`"
+    );
 }

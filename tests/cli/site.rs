@@ -14,8 +14,10 @@ fn init_writes_once() {
     let home = tempfile::tempdir().unwrap();
     cli(home.path())
         .args("init")
-        .stderr("       Wrote site.toml: edit it, then `imagebuild plan arch4`\n")
+        .stderr("       Wrote .gitignore: images and secrets stay out of git\n       Wrote site.toml: edit it, then `imagebuild plan arch4`\n")
         .code(0);
+    let ignored = std::fs::read_to_string(home.path().join(".gitignore")).unwrap();
+    assert_eq!(ignored, "/out/\n/secrets/\n");
     let written = std::fs::read_to_string(home.path().join("site.toml")).unwrap();
     assert!(written.contains("\n#name = \"Demo site\"\n"));
     std::fs::write(home.path().join("site.toml"), "name = \"Mine\"\n").unwrap();
@@ -37,8 +39,16 @@ fn init_writes_once() {
 #[test]
 fn the_schema_is_the_repositorys() {
     let home = tempfile::tempdir().unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("site.schema.json");
-    cli(home.path()).args("schema").stdout(&std::fs::read_to_string(file).unwrap()).code(0);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let says = |args: &str, file: &str| {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        cli(home.path()).args(args).stdout(&text).code(0);
+    };
+    says("schema", "site.schema.json");
+    says("schema site", "site.schema.json");
+    for kind in ["architecture", "role", "scenario"] {
+        says(&format!("schema {kind}"), &format!("docs/reference/{kind}.schema.json"));
+    }
 }
 
 /// A world with an archive of the user's own: package `shop-widgets`, which needs
@@ -114,6 +124,39 @@ fn another_file_of_the_same_name_is_locked_anew_in_plain_sight() {
     let digest = Sha256Digest::of(tools("two")).to_string();
     assert!(world.read("project/imagebuild.lock").contains(&digest));
     world.cli("plan arch1 --locked --quiet").run();
+}
+
+/// apt takes it with a warning, too.
+#[test]
+fn an_archive_may_call_its_suite_otherwise() {
+    let (world, shop) = with_shop();
+    let release = shop.release("trixie").replace("Suite: stable", "Suite: weekly");
+    let release = release.replace("Codename: trixie\n", "");
+    let file = Path::new("debian/dists/trixie/InRelease");
+    shop.put(file, shop.signer.sign(&release).as_bytes());
+    let said = world.cli("lock --quiet").run();
+    assert_eq!(said.code, 0, "{}", said.text());
+    let text = said.stderr.replace(&shop.root().display().to_string(), "SHOP");
+    assert_eq!(
+        text,
+        "warning: file://SHOP/debian/dists/trixie/InRelease calls its suite `weekly` (), site.toml `trixie`: it is used, as apt does\n"
+    );
+}
+
+#[test]
+fn a_mistake_in_an_archive_matters_where_its_package_is_asked_for() {
+    let (world, mut shop) = with_shop();
+    shop.add_text("trixie", "Package: odd\nVersion: 1\nVersion: 2\n\n");
+    shop.publish();
+    world.cli("lock --quiet").code(0);
+    world.put("project/site.toml", &site(&shop, "odd"));
+    let said = world.cli("lock --quiet").run();
+    let text = said.stderr.replace(&shop.root().display().to_string(), "SHOP");
+    assert!(
+        text.starts_with("error: the set arch1/web1: the field `Version` is there twice\n  --> file://SHOP/debian/dists/trixie/main/binary-amd64/Packages:"),
+        "{text}"
+    );
+    assert_eq!(said.code, 3, "{}", said.text());
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod user;
 #[path = "../cli/world.rs"]
 mod world;
 
+mod chroot;
 mod rootless;
 mod verify;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         trial("rootless::without_ranges_there_is_one_clear_error", users, || {
             rootless::without_ranges_there_is_one_clear_error();
         }),
+        trial("chroot::a_build_ends_well", root, chroot::a_build_ends_well),
         trial("escape::nor_by_others", users, escape::nor_by_others),
         trial("verify::an_ordinary_user_builds_too", users, verify::an_ordinary_user_builds_too),
         trial("verify::a_user_who_is_not_there_is_named", users, || {
@@ -74,6 +76,12 @@ fn attempt(missing: Option<String>, in_ci: bool, test: fn()) -> Result<Completio
         }
         Some(reason) => Ok(Completion::ignored_with(reason)),
     }
+}
+
+/// Whether another root can be entered with the ids that a build needs: `unshare -r` has one.
+fn root() -> Option<String> {
+    let is_root = nix::unistd::geteuid().is_root();
+    (!is_root).then(|| "only root can enter a chroot with all ids".to_owned())
 }
 
 /// Whether users can be made: `unshare` gives a root of its own, but not over /etc/passwd

@@ -14,6 +14,10 @@ use toml::Spanned;
 
 /// What version control keeps next to a website is no part of it.
 const NOT_CONTENT: [&str; 4] = [".git", ".hg", ".svn", ".bzr"];
+/// Where many frameworks have their passwords.
+const SETTINGS: &str = ".env";
+/// How many refused files are named.
+const MOST_REFUSED: usize = 20;
 /// What nginx looks for in a folder.
 const INDEXES: [&str; 2] = ["index.php", "index.html"];
 
@@ -61,19 +65,9 @@ fn website(
     }
     check_own(project, &folder, written, sources)?;
     check_inside(project, &folder, written, sources)?;
-    let owner =
-        std::fs::metadata(&folder).map_err(|cause| Error::io("look at", &folder, &cause))?;
-    let mut files = Vec::new();
-    let kept = |entry: &walkdir::DirEntry| {
-        entry.file_name().to_str().is_none_or(|name| !NOT_CONTENT.contains(&name))
-    };
-    for entry in walkdir::WalkDir::new(&folder).sort_by_file_name().into_iter().filter_entry(kept) {
-        let entry = entry.map_err(|cause| {
-            Error::input(format!("cannot read the website in {}: {cause}", written.get_ref()))
-        })?;
-        if !entry.file_type().is_dir() {
-            files.push(one_file(&folder, owner.uid(), &entry)?);
-        }
+    let (files, refused) = files_of(&folder)?;
+    if !refused.is_empty() {
+        return Err(cannot_be_in_an_image(&refused));
     }
     let root = site.web_root.as_ref().map_or(String::new(), |root| format!("{}/", root.get_ref()));
     if INDEXES.iter().any(|name| files.iter().any(|(path, _)| *path == format!("{root}{name}"))) {
@@ -123,28 +117,91 @@ fn check_own(
     ))
 }
 
-/// A file of the website in `folder`, which is `owner`'s. A hard link to a file of somebody
-/// else, like a symbolic one, would bring in what is not the website's.
-fn one_file(folder: &Path, owner: u32, entry: &walkdir::DirEntry) -> Result<(String, TreeFile)> {
-    let shown = entry.path().display();
+/// The files below the website's folder, with their paths from there, and what cannot be taken:
+/// a line each. Links are followed to what is in the folder, too.
+fn files_of(folder: &Path) -> Result<(Vec<(String, TreeFile)>, Vec<String>)> {
+    let inside = real(folder)?;
+    let owner = std::fs::metadata(folder).map_err(|cause| Error::io("look at", folder, &cause))?;
+    let (mut files, mut refused) = (Vec::new(), Vec::new());
+    let mut walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(cause) => {
+                let path = cause.path().unwrap_or(folder).display();
+                let why = match cause.loop_ancestor() {
+                    Some(_) => "a link to a folder that it is in".to_owned(),
+                    None => cause.io_error().map_or(String::new(), ToString::to_string),
+                };
+                refused.push(format!("{path}: {why}"));
+                continue;
+            }
+        };
+        let is_other = NOT_CONTENT.iter().any(|name| entry.file_name() == *name);
+        let is_outside = || !real(entry.path()).is_ok_and(|path| path.starts_with(&inside));
+        let outside = entry.path_is_symlink() && is_outside();
+        if outside {
+            refused
+                .push(format!("{}: a link to what is not in the website", entry.path().display()));
+        }
+        if is_other || outside {
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+        } else if !entry.file_type().is_dir() {
+            match one_file(folder, owner.uid(), &entry)? {
+                Ok(file) => files.push(file),
+                Err(why) => refused.push(format!("{}: {why}", entry.path().display())),
+            }
+        }
+    }
+    Ok((files, refused))
+}
+
+/// All that is refused, at once.
+fn cannot_be_in_an_image(refused: &[String]) -> Error {
+    let message = match refused.len() {
+        1 => "a file of the website cannot be in an image".to_owned(),
+        count => format!("{count} files of the website cannot be in an image"),
+    };
+    let mut error = Error::input(message);
+    for line in refused.iter().take(MOST_REFUSED) {
+        error = error.detail(line);
+    }
+    if let Some(more) = refused.len().checked_sub(MOST_REFUSED).filter(|more| *more > 0) {
+        error = error.detail(format!("and {more} more"));
+    }
+    error.hint("images are uploaded to strangers' storage: secrets come with the seed (docs/site.md), a copy takes a link's place, and what visitors need not see need not be there")
+}
+
+/// A file of the website in `folder`, which is `owner`'s; or why it cannot be taken. A hard
+/// link to a file of somebody else would bring in what is not the website's.
+fn one_file(
+    folder: &Path,
+    owner: u32,
+    entry: &walkdir::DirEntry,
+) -> Result<std::result::Result<(String, TreeFile), String>> {
+    let refused = |why: &str| Ok(Err(why.to_owned()));
     if !entry.file_type().is_file() {
-        return Err(Error::input(format!("{shown} is not a plain file")).hint(
-            "a website in an image holds files and folders only: put a copy in the link's place",
-        ));
+        return refused("neither a file nor a folder");
     }
     let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-    let path = below.to_str().ok_or_else(|| {
-        Error::input(format!("{shown} is not a UTF-8 name")).hint("rename the file")
-    })?;
+    let Some(path) = below.to_str() else { return refused("its name is not UTF-8") };
+    let shown = entry.path().display();
     let failed = |cause| Error::input(format!("cannot look at {shown}: {cause}"));
     let data = entry.metadata().map_err(failed)?;
     if data.nlink() > 1 && data.uid() != owner {
-        let message = format!("{shown} is a hard link to a file of another user");
-        return Err(Error::input(message).hint("put a copy in the link's place"));
+        return refused("a hard link to a file of another user");
+    }
+    if entry.file_name() == SETTINGS {
+        return refused("settings of an application, its passwords among them");
     }
     let mode = data.permissions().mode();
     let content = fs::read(entry.path())?;
-    Ok((path.to_owned(), TreeFile { content, executable: mode & 0o100 != 0, literal: true }))
+    if let Some(secret) = crate::sandbox::secret_in(&format!("var/www/site/{path}"), &content) {
+        return refused(&format!("it holds {secret}"));
+    }
+    Ok(Ok((path.to_owned(), TreeFile { content, executable: mode & 0o100 != 0, literal: true })))
 }
 
 /// The `.deb` files that one entry of `debs` means.

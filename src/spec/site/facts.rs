@@ -113,6 +113,28 @@ fn check_domain(domain: &Spanned<String>, sources: &Sources) -> Result<()> {
         return Err(wrong("not a whole DNS name: it has no dot")
             .hint("write all of it, with the domain: `www.example.org`"));
     }
+    if let Some(long) = name.split('.').find(|part| part.len() > 63) {
+        return Err(wrong("not a DNS name: one of its parts is too long").hint(format!(
+            "a part has 63 characters at most, and `{}...` has {}",
+            long.chars().take(12).collect::<String>(),
+            long.len()
+        )));
+    }
+    if name.len() > 253 {
+        return Err(
+            wrong("not a DNS name: it is too long").hint("a name has 253 characters at most")
+        );
+    }
+    if name.contains('*') {
+        return Err(wrong("a wildcard, not a DNS name").hint(
+            "name each that visitors type; a certificate of your own may have a wildcard all the same",
+        ));
+    }
+    if name.chars().any(|letter| letter.is_ascii_uppercase()) {
+        return Err(
+            wrong("not in lower case").hint(format!("write `{}`", name.to_ascii_lowercase()))
+        );
+    }
     Err(wrong("not a DNS name")
         .hint("write it in lower case, without `https://` and `/`: `www.example.org`; other letters as `xn--...`"))
 }

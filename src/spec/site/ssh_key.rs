@@ -22,6 +22,9 @@ const WHOLE: &str = "paste the whole line of ~/.ssh/id_ed25519.pub once more, wi
 pub(crate) fn check(key: &Spanned<String>, sources: &Sources) -> Result<()> {
     match wrong(key.get_ref()) {
         None => Ok(()),
+        Some(_) if key.get_ref().contains("PRIVATE KEY") => Err(sources
+            .error_unseen(key.span(), "this is a private SSH key: it stays with you")
+            .hint(PASTE)),
         Some((message, hint)) => Err(sources.error(key.span(), message).hint(hint)),
     }
 }

@@ -400,3 +400,106 @@ hint: take one of the two out"
         "domains = [\"example.org\", \"www.example.org\", \"xn--bcker-gra.example\", \"7.example\"]\n",
     );
 }
+
+/// Found by `plan`, all at once, under the names that the user gave them.
+#[test]
+fn a_website_with_what_no_image_may_hold() {
+    let line = "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm/0DFtMDoQikTmiCqirVv9mWG9qfSnF";
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\n");
+    let project = project(&[
+        ("site.toml", "content = \"website\"\n"),
+        ("website/index.php", "<?php"),
+        ("website/.env", "PASSWORD=x"),
+        ("website/.env.example", "PASSWORD="),
+        ("website/deploy/key.pem", &key),
+        ("website/app/a.php", "<?php"),
+        ("outside.txt", "x"),
+    ]);
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, project.path().join("website").join(name)).unwrap();
+    };
+    link("../outside.txt", "out.txt");
+    link("..", "up");
+    link("nowhere", "gone");
+    let said = Spec::read(project.path()).expect_err("an error").to_string();
+    let said = said.replace(project.path().to_str().unwrap(), "PROJECT");
+    assert_eq!(
+        said,
+        "error: 5 files of the website cannot be in an image
+  PROJECT/website/.env: settings of an application, its passwords among them
+  PROJECT/website/deploy/key.pem: it holds a private key
+  PROJECT/website/gone: No such file or directory (os error 2)
+  PROJECT/website/out.txt: a link to what is not in the website
+  PROJECT/website/up: a link to what is not in the website
+hint: images are uploaded to strangers' storage: secrets come with the seed (docs/site.md), a copy takes a link's place, and what visitors need not see need not be there"
+    );
+}
+
+#[test]
+fn links_within_a_website_are_followed() {
+    let files = [
+        ("site.toml", "content = \"website\"\n"),
+        ("website/index.php", "<?php"),
+        ("website/releases/2/a.php", "<?php 2"),
+    ];
+    let project = project(&files);
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, project.path().join("website").join(name)).unwrap();
+    };
+    link("releases/2", "current");
+    link("current/a.php", "b.php");
+    let spec = Spec::read(project.path()).unwrap_or_else(|error| panic!("{error}"));
+    let files = super::files(&spec, "arch4-web1");
+    for path in ["releases/2/a.php", "current/a.php", "b.php"] {
+        assert_eq!(files[&format!("/var/www/site/{path}")], "<?php 2", "{path}");
+    }
+    link(".", "releases/all");
+    let said = Spec::read(project.path()).expect_err("an error").to_string();
+    assert!(said.contains("releases/all: a link to a folder that it is in\n"), "{said}");
+}
+
+#[test]
+fn a_private_key_is_not_shown() {
+    assert_eq!(
+        error("[admin]\nkeys = [\"-----BEGIN OPENSSH PRIVATE KEY-----b3BlbnNzaC1rZXk\"]\n"),
+        "error: this is a private SSH key: it stays with you
+ --> site.toml:2:9
+  |
+2 | keys = [...
+  |         ^^^
+hint: paste the line of ~/.ssh/id_ed25519.pub: `ssh-ed25519 AAAA... you@host`"
+    );
+}
+
+#[test]
+fn a_domain_is_refused_with_its_reason() {
+    let long = "a".repeat(64);
+    for (domain, why) in [
+        (
+            "*.example.org",
+            "a wildcard, not a DNS name\nhint: name each that visitors type; a certificate of your own may have a wildcard all the same",
+        ),
+        ("WWW.Example.org", "not in lower case\nhint: write `www.example.org`"),
+        (
+            &format!("{long}.example.org"),
+            "not a DNS name: one of its parts is too long\nhint: a part has 63 characters at most, and `aaaaaaaaaaaa...` has 64",
+        ),
+        (
+            &format!("{}org", "a.".repeat(126)),
+            "not a DNS name: it is too long\nhint: a name has 253 characters at most",
+        ),
+    ] {
+        let said = in_short(&format!("domains = [\"{domain}\"]\n"));
+        assert_eq!(said, format!("error: `{domain}` is {why}"));
+    }
+}
+
+/// What editors and word processors do to a file.
+#[test]
+fn marks_of_editors() {
+    assert_eq!(load("\u{feff}name = \"shop\"\n").site.name, "shop");
+    assert_eq!(
+        in_short("name = “shop”\n").lines().last().unwrap(),
+        "hint: these are typographic quotes: TOML has straight ones, `\"`; a word processor changes them"
+    );
+}
