@@ -1,8 +1,9 @@
 //! Users and groups get the numbers of the lock, whatever order scripts run in.
 //!
-//! There are two makers of system users in Debian: adduser, which takes numbers
+//! There are two makers of system users in Debian's packages: adduser, which takes numbers
 //! from a pool file (adduser.conf(5), UID_POOL), and systemd-sysusers, for which a
-//! file in /etc/sysusers.d hides the package's own of the same name (sysusers.d(5)).
+//! file in /etc/sysusers.d hides the package's own of the same name (sysusers.d(5)). Others call useradd and groupadd,
+//! which shims give the numbers to.
 
 use crate::error::{Error, Result};
 use crate::lock::ids::Ids;
@@ -57,7 +58,7 @@ pub fn check(passwd: &str, group: &str, ids: &Ids) -> Result<()> {
     let groups = astray(group, &ids.groups);
     if let Some((name, id, Some(wanted))) = users.iter().chain(&groups).find(|a| a.2.is_some()) {
         return Err(Error::build(format!("`{name}` got the number {id}; the lock says {wanted}"))
-            .hint("its maintainer script makes it by other means than adduser or systemd-sysusers; please report this package"));
+            .hint("its maintainer script makes it by other means than adduser, systemd-sysusers, useradd or groupadd: let it use one of them"));
     }
     // A user's own group comes with the user.
     let groups = groups.iter().filter(|group| users.iter().all(|user| user.0 != group.0));

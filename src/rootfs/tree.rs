@@ -183,15 +183,18 @@ fn file(path: &str, text: &str, mode: u32) -> Op {
 const SHIMS: &str = "/run/imagebuild/bin";
 
 /// Programs that maintainer scripts call often and that do little, slowly: these do the
-/// same for the plain cases, and leave all others to the real ones. That the tree is the
+/// same for the plain cases, and leave all others to the real ones. And those that make users
+/// and groups: with the lock's numbers. That the tree is the
 /// same, the comparison with apt's trees proves (tests/images/equality.rs).
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 8] = [
+    ("groupadd", include_str!("shims/groupadd")),
     ("munin-node-configure", include_str!("shims/munin-node-configure")),
     ("phpenmod", include_str!("shims/phpenmod")),
     ("phpquery", include_str!("shims/phpquery")),
     ("ucf", include_str!("shims/ucf")),
     ("ucfr", include_str!("shims/ucfr")),
     ("update-ca-certificates", include_str!("shims/update-ca-certificates")),
+    ("useradd", include_str!("shims/useradd")),
 ];
 
 fn shims(sandbox: Sandbox) -> Sandbox {
@@ -222,15 +225,14 @@ fn database_onto_disk(sandbox: Sandbox) -> Sandbox {
         .run(["cp", "-a", "/run/dpkg", &database])
 }
 
-/// From here on adduser takes its numbers from the lock.
+/// From here on adduser, and the shims of useradd and groupadd, take numbers from the lock.
 fn use_locked_ids(sandbox: Sandbox, ids: &Ids) -> Sandbox {
     let pools = format!(
         "cd {TARGET}\n\
-         [ -e etc/adduser.conf ] || exit 0\n\
          mkdir -p run/imagebuild\n\
          cat >run/imagebuild/users <<'END'\n{}END\n\
          cat >run/imagebuild/groups <<'END'\n{}END\n\
-         [ ! -e run/imagebuild/adduser.conf ] || exit 0\n\
+         [ -e etc/adduser.conf ] && [ ! -e run/imagebuild/adduser.conf ] || exit 0\n\
          cp -p etc/adduser.conf run/imagebuild/adduser.conf\n\
          printf 'UID_POOL=\"/run/imagebuild/users\"\\nGID_POOL=\"/run/imagebuild/groups\"\\n' >>etc/adduser.conf\n",
         ids::pool(&ids.users),

@@ -2,6 +2,7 @@
 //! closure, whose packages the pool must have or the network give.
 
 use crate::closure::{self, Entry};
+use crate::harness::Transcript;
 use crate::world::World;
 
 /// A world with a real dpkg, in which the server also has the package `site`.
@@ -61,4 +62,43 @@ fn a_script_that_leaves_a_daemon_does_not_hold_up_the_build() {
     let script = script.replace("exit 7", "exit 0");
     let world = with_site(&[("postinst", &script)], "");
     world.cli("arch1 --quiet").stdout("out/arch1-web1.qcow2\n").code(0);
+}
+
+/// Packages of one's own that do not use adduser: their users have the lock's numbers, too.
+#[test]
+fn a_script_that_calls_useradd_gets_the_numbers_of_the_lock() {
+    assert_eq!(making_users_with("useradd", "groupadd").code, 0);
+    // By a path of its own it is not the shim.
+    let said = making_users_with("/usr/sbin/useradd", "groupadd");
+    assert_eq!(said.code, 1, "{}", said.text());
+    assert!(said.stderr.contains("error: packages: `shop` got the number "), "{}", said.text());
+}
+
+fn making_users_with(useradd: &str, groupadd: &str) -> Transcript {
+    let script = format!(
+        "#!/bin/sh -e
+cd /etc
+[ -e passwd ] || echo root:x:0:0:root:/root:/bin/sh >passwd
+[ -e group ] || echo root:x:0: >group
+{useradd} --system --no-create-home shop
+{groupadd} --system shop-data
+"
+    );
+    let mut world = with_site(&[("postinst", &script)], "");
+    let programs = ["usr/sbin/useradd", "usr/sbin/groupadd"];
+    let control = "Package: accounts\nVersion: 1\nArchitecture: amd64\n";
+    let full = format!("{control}Maintainer: x\nDescription: x\n");
+    let files: [Entry; 1] = [("control".to_owned(), 0o644, full.into())];
+    let deb = closure::deb_with(&files, &closure::more_from_tools(&programs));
+    world.archive.add_deb("trixie", control, &deb);
+    world.archive.publish();
+    world.change("project/roles/base.toml", "\"site\"", "\"accounts\", \"site\"");
+    let roles = world.read("project/roles/base.toml");
+    let users = "users = [\"shop\"]\ngroups = [\"shop-data\"]\n";
+    world.put(
+        "project/roles/base.toml",
+        &roles.replacen("packages", &format!("{users}packages"), 1),
+    );
+    world.cli("lock --quiet").code(0);
+    world.cli("arch1 --quiet --locked").run()
 }
