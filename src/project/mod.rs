@@ -271,7 +271,12 @@ impl Project {
     /// When a mirror fails, or has another file than the locked one.
     pub fn fetch(&mut self, sets: &[String]) -> Result<usize> {
         // Whoever wants packages unpacks them in a sandbox: before minutes of downloads.
-        sandbox::check_ids()?;
+        let pool = self.store.pool();
+        if self.pool_files(sets)?.iter().any(|file| !pool.join(file).exists()) {
+            sandbox::try_one(self.store.root())?;
+        } else {
+            sandbox::check_ids()?;
+        }
         // The second time all are of an index that was just read.
         for _ in 0..2 {
             match self.fetch_locked(sets)? {

@@ -238,6 +238,24 @@ impl Sandbox {
     }
 }
 
+/// Makes one sandbox and nothing in it, with `store` as the place of its tree: what forbids them
+/// here is told before the first byte is fetched for them.
+///
+/// # Errors
+/// With what forbids them, and the way out.
+pub fn try_one(store: &Path) -> Result<()> {
+    check_ids()?;
+    let flags = nix::sys::statvfs::statvfs(store).map(|stat| stat.flags());
+    if flags.is_ok_and(|flags| flags.contains(nix::sys::statvfs::FsFlags::ST_NOEXEC)) {
+        let message = format!("no program may run from {}: it is mounted noexec", store.display());
+        return Err(Error::input(message).hint(
+            "builds run Debian's programs from there: name another place with `--store DIR`",
+        ));
+    }
+    let tree = tempfile::tempdir_in(store).map_err(|e| Error::io("make a folder in", store, &e))?;
+    Sandbox::new(Root::ReadOnly(tree.path().to_owned()), 0).execute().map(drop)
+}
+
 /// A job that goes on by itself, for programs that run for minutes.
 #[derive(Debug)]
 pub struct Running(Spawned);

@@ -140,6 +140,9 @@ fn mount_special(root: &Path) -> Result<()> {
     mount_devices(&dev)
 }
 
+/// mount_namespaces(7): who has not all of /proc gets no other.
+const MASKED: &str = "something covers a part of /proc here, as containers do: Docker and Podman leave it open with `--security-opt systempaths=unconfined`; or build in a virtual machine, or as root";
+
 /// Files of /proc that tell of the host: keys of the caller's session, memory, timers.
 const HIDDEN: [&str; 5] = ["kcore", "key-users", "keys", "sched_debug", "timer_list"];
 
@@ -148,7 +151,7 @@ const HIDDEN: [&str; 5] = ["kcore", "key-users", "keys", "sched_debug", "timer_l
 fn mount_proc(proc: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), proc, Some("proc"), flags, None::<&str>)
-        .map_err(|e| failed("mount /proc", &e))?;
+        .map_err(|e| failed("mount /proc", &e).hint(MASKED))?;
     let there = HIDDEN.iter().map(|name| proc.join(name)).filter(|file| file.exists());
     there.into_iter().try_for_each(|file| mount_bind(Path::new("/dev/null"), &file, false))
 }

@@ -50,19 +50,23 @@ pub(super) fn enter(sandbox: &Sandbox) -> Result<()> {
     }
 }
 
+fn forbidden() -> String {
+    format!(
+        "the kernel or its AppArmor policy forbids them to ordinary users (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces); {}",
+        ids::WAYS_OUT
+    )
+}
+
 fn enter_user_namespace() -> Result<()> {
     let own_pid = std::process::id().to_string();
     let mapper = exec::start_waiting(&own_file()?, &[ID_MAPPER, &own_pid])
         .map_err(|e| failed("start the id mapper", &e))?;
-    unshare(CloneFlags::CLONE_NEWUSER).map_err(|e| {
-        failed("make a user namespace", &e).hint(format!(
-            "the kernel or its AppArmor policy forbids them to ordinary users (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces); {}",
-            ids::WAYS_OUT
-        ))
-    })?;
+    unshare(CloneFlags::CLONE_NEWUSER)
+        .map_err(|e| failed("make a user namespace", &e).hint(forbidden()))?;
     mapper.release()?;
     let (user, group) = (Uid::from_raw(0), Gid::from_raw(0));
-    setgroups(&[]).map_err(|e| failed("drop groups", &e))?;
+    // Ubuntu 24.04 lets everybody make one, and takes all its rights.
+    setgroups(&[]).map_err(|e| failed("drop groups", &e).hint(forbidden()))?;
     setresgid(group, group, group).map_err(|e| failed("become group 0", &e))?;
     setresuid(user, user, user).map_err(|e| failed("become user 0", &e))?;
     // The kernel forgets it at every change of user.

@@ -27,6 +27,7 @@ mod world;
 
 mod chroot;
 mod rootless;
+mod trial;
 mod verify;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
         }),
         trial("chroot::a_build_ends_well", root, chroot::a_build_ends_well),
         trial("escape::nor_by_others", users, escape::nor_by_others),
+        trial("trial::a_covered_proc", users, trial::a_covered_proc),
+        trial("trial::a_store_on_noexec", users, trial::a_store_on_noexec),
         trial("verify::an_ordinary_user_builds_too", users, verify::an_ordinary_user_builds_too),
         trial("verify::a_user_who_is_not_there_is_named", users, || {
             verify::a_user_who_is_not_there_is_named();
