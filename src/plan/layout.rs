@@ -177,19 +177,24 @@ impl Partition {
             .detail(format!("content:   {need} bytes ({})", progress::bytes(need)))
             .detail(format!("partition: {have} bytes ({})", progress::bytes(have)));
         Err(error.hint(match label {
-            Label::Bios => "GRUB's core image must fit in 1 MiB: build it with fewer modules".into(),
-            Label::Esp
-            | Label::APackages
-            | Label::AConfig
-            | Label::BPackages
-            | Label::BConfig
-            | Label::Seed
-            | Label::State => format!(
-                "raise `[disk]` in the spec to at least {} MiB for this partition, or install less; sizes cannot change after flashing",
-                need.div_ceil(MIB)
-            ),
+            Label::Bios => {
+                "GRUB's core image must fit in 1 MiB: build it with fewer modules".into()
+            }
+            Label::Esp => raise("esp", need),
+            Label::APackages | Label::BPackages => raise("packages", need),
+            Label::AConfig | Label::BConfig => raise("configuration", need),
+            Label::Seed => raise("seed", need),
+            Label::State => raise("state", need),
         }))
     }
+}
+
+/// What to do about a partition that is too small, by its key.
+fn raise(key: &str, need: u64) -> String {
+    format!(
+        "write `{key} = \"{}M\"` or more under `[disk]` in site.toml (and raise `smallest`, if it does not fit then), or put less in; machines in use keep the sizes that they were flashed with",
+        need.div_ceil(MIB)
+    )
 }
 
 /// The whole map.
@@ -285,7 +290,7 @@ pub(crate) mod tests {
         let error = layout.partition(Label::AConfig).check_fits(300 * MIB + 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "error: the content of partition `a-config` is too large\n  content:   314572801 bytes (314.6 MB)\n  partition: 268435456 bytes (268.4 MB)\nhint: raise `[disk]` in the spec to at least 301 MiB for this partition, or install less; sizes cannot change after flashing"
+            "error: the content of partition `a-config` is too large\n  content:   314572801 bytes (314.6 MB)\n  partition: 268435456 bytes (268.4 MB)\nhint: write `configuration = \"301M\"` or more under `[disk]` in site.toml (and raise `smallest`, if it does not fit then), or put less in; machines in use keep the sizes that they were flashed with"
         );
     }
 

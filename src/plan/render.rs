@@ -46,6 +46,16 @@ pub enum Content {
     Directory,
 }
 
+impl Content {
+    /// Bytes that it takes at least.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Symlink(_) | Content::Directory => 0,
+        }
+    }
+}
+
 /// Text as text, so that `plan --json` can be read; else `{"hex": ...}`.
 fn readable<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     if let Ok(text) = std::str::from_utf8(bytes) {

@@ -1,7 +1,7 @@
 //! The plan of one server: a pure function of the spec and the lock.
 
 use super::common;
-use super::layout::{Growth, Layout, Sizes};
+use super::layout::{Growth, Label, Layout, Sizes};
 use super::render;
 use super::step::{DummyCredential, ImageStep, Link, PackageRef, Planned, Step};
 use crate::error::{Error, Result};
@@ -102,6 +102,9 @@ impl Plan {
         let packages_layer =
             steps.add(Step::PackagesLayer { tools: with_tools(), tree: tree.clone(), epoch })?;
         let files = render::config_files(spec, architecture, server)?;
+        // The layer is not compressed: less than its files it cannot be.
+        let size = files.iter().map(|file| file.content.length()).sum();
+        layout.partition(Label::AConfig).check_fits(size)?;
         let validate = steps.add_validators(spec, architecture, server, &files, (&tree, epoch))?;
         let config = Step::ConfigLayer { tools: with_tools(), tree: tree.clone(), files, epoch };
         let config = steps.add(config)?;

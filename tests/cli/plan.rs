@@ -135,3 +135,14 @@ fn the_same_twice_and_another_where_something_changed() {
     world.put("project/overlays/initramfs/init", "#!/bin/sh\nexec sh\n");
     assert_eq!(changed(&third), ["esp", "image", "kernel"]);
 }
+
+/// Before anything is built.
+#[test]
+fn what_does_not_fit_its_partition() {
+    let world = World::locked();
+    world.put_bytes("project/overlays/base/etc/large", &vec![b'x'; (5 << 20) + 1]);
+    world
+        .cli("plan arch1 --locked")
+        .stderr("error: the content of partition `a-config` is too large\n  content:   5243537 bytes (5.2 MB)\n  partition: 4194304 bytes (4.2 MB)\nhint: write `configuration = \"6M\"` or more under `[disk]` in site.toml (and raise `smallest`, if it does not fit then), or put less in; machines in use keep the sizes that they were flashed with\n")
+        .code(1);
+}

@@ -309,7 +309,7 @@ hint: it is 16M at least, and 65536G at most"
 fn a_disk_that_is_too_small_for_its_partitions() {
     assert_eq!(
         error("# sizes\n[disk]\npackages = \"2G\"\n"),
-        "error: the partitions of arch1-database1 need 6548M, the disk has 6G
+        "error: the partitions of arch1-database1 need 6932M, the disk has 6G
  --> site.toml:2:1
   |
 2 | [disk]
@@ -411,6 +411,8 @@ fn a_website_with_what_no_image_may_hold() {
         ("website/index.php", "<?php"),
         ("website/.env", "PASSWORD=x"),
         ("website/.env.example", "PASSWORD="),
+        ("website/.env.local", "PASSWORD=x"),
+        ("website/.git/config", "[remote]"),
         ("website/deploy/key.pem", &key),
         ("website/app/a.php", "<?php"),
         ("outside.txt", "x"),
@@ -421,17 +423,20 @@ fn a_website_with_what_no_image_may_hold() {
     link("../outside.txt", "out.txt");
     link("..", "up");
     link("nowhere", "gone");
+    link(".git/config", "config.txt");
     let said = Spec::read(project.path()).expect_err("an error").to_string();
     let said = said.replace(project.path().to_str().unwrap(), "PROJECT");
     assert_eq!(
         said,
-        "error: 5 files of the website cannot be in an image
+        "error: 7 files of the website cannot be in an image
   PROJECT/website/.env: settings of an application, its passwords among them
+  PROJECT/website/.env.local: settings of an application, its passwords among them
+  PROJECT/website/config.txt: a link to what is not in the website
   PROJECT/website/deploy/key.pem: it holds a private key
   PROJECT/website/gone: No such file or directory (os error 2)
   PROJECT/website/out.txt: a link to what is not in the website
   PROJECT/website/up: a link to what is not in the website
-hint: images are uploaded to strangers' storage: secrets come with the seed (docs/site.md), a copy takes a link's place, and what visitors need not see need not be there"
+hint: secrets come with the seed (docs/site.md), as images are uploaded to strangers' storage; a copy takes a link's place; what the website does not need can go"
     );
 }
 
