@@ -62,11 +62,15 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
             "Wrote",
             format!("{}: images and secrets stay out of git", ignore.display()),
         );
-    } else if !fs::read_to_string(&ignore)?.contains("secrets") {
-        progress::warn(format!(
-            "{} leaves secrets/ to git: add the lines `/out/` and `/secrets/`",
-            ignore.display()
-        ));
+    } else {
+        let text = String::from_utf8_lossy(&fs::read(&ignore)?).into_owned();
+        let is_there = |name: &str| text.lines().any(|line| line.trim().trim_matches('/') == name);
+        if !(is_there("out") && is_there("secrets")) {
+            progress::warn(format!(
+                "{} leaves seeds and secrets to git: add the lines `/out/` and `/secrets/`",
+                ignore.display()
+            ));
+        }
     }
     progress::step("Wrote", format!("{}: edit it, then `imagebuild plan arch4`", path.display()));
     Ok(())

@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         && architecture.servers.values().any(|server| offers_ssh(&spec, server))
     {
         progress::warn(
-            "nobody can log in: site.toml has no `keys` under `[admin]`, and SSH takes no passwords",
+            "nobody can log in over SSH: site.toml has no `keys` under `[admin]`, and passwords are not taken",
         );
     }
     // Before anything else can fail: the file has only their hashes.

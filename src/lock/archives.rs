@@ -5,7 +5,7 @@
 
 use super::builtin;
 use super::fetch::{Failure, Fetcher, Length};
-use super::mirror::{DEBIAN, Mirrors, SECURITY};
+use super::mirror::{DEBIAN, Mirrors, SECURITY, shown};
 use super::openpgp::TrustAnchors;
 use super::packages::{ARCHITECTURE, Index, Packing};
 use super::release::{OtherSuite, Release};
@@ -121,7 +121,7 @@ impl Source<'_> {
         let path = format!("dists/{}/InRelease", self.suite);
         let length = Length::AtMost(LONGEST_RELEASE);
         let bytes = self.fetcher.fetch(self.base, &path, length, || Ok(Vec::new()))?;
-        let name = format!("{}/{path}", self.base);
+        let name = format!("{}/{path}", shown(self.base));
         Release::verify(&bytes, anchors, (self.suite, other), now, &name)
     }
 
@@ -148,7 +148,7 @@ impl Source<'_> {
             let listed: Vec<Listed<'_>> = Packing::ALL.into_iter().filter_map(listed).collect();
             if !listed.is_empty() {
                 let (packing, bytes) = self.index(&listed, release.by_hash)?;
-                let name = format!("{}/dists/{}/{folder}/Packages", self.base, self.suite);
+                let name = format!("{}/dists/{}/{folder}/Packages", shown(self.base), self.suite);
                 let name = PathBuf::from(name);
                 indexes.push(Index::unpack(name, archive, packing, &bytes, LONGEST_INDEX)?);
             }
@@ -156,7 +156,8 @@ impl Source<'_> {
         if indexes.is_empty() {
             return Err(Error::archive(format!(
                 "{}/dists/{}/InRelease does not list {own}/Packages.xz",
-                self.base, self.suite
+                shown(self.base),
+                self.suite
             ))
             .hint(format!(
                 "imagebuild needs an archive with the component {component} for {ARCHITECTURE}"
@@ -203,7 +204,7 @@ impl Source<'_> {
     fn mismatch(&self, path: &str) -> Error {
         Error::archive(format!(
             "{}/{path} is not the file that the signed InRelease names: its SHA-256 differs",
-            self.base
+            shown(self.base)
         ))
         .hint("the mirror is being updated, or something on the way changes files: try again in some minutes, or name another mirror with `--mirror URL`")
     }

@@ -66,7 +66,10 @@ impl Archives {
         for path in debs {
             text += &paragraph(project, path)?;
         }
-        self.indexes.push(Index::parse(PathBuf::from("local packages"), LOCAL, text)?);
+        let index = Index::parse(PathBuf::from("local packages"), LOCAL, text)?;
+        // Each of them is wanted, and its author is here.
+        (0..debs.len()).try_for_each(|entry| index.package(entry).map(drop))?;
+        self.indexes.push(index);
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! not credulous: never more bytes than expected are taken. Nothing here is
 //! believed: digests and signatures are the caller's.
 
-use super::proxy::{Proxies, Proxy};
+use super::mirror::shown;
+use super::proxy::{Proxies, Proxy, authorization, without_user};
 use super::whole_urls::WholeUrls;
 use crate::error::Error;
 use crate::exec;
@@ -92,6 +93,8 @@ enum Attempt {
 const LATE: &str = "it does not answer in time";
 const NO_NETWORK: &str = "is there a network? `--mirror URL` names another mirror, and `--mirror file:///...` a local one";
 const TRUST: &str = "whose certificate is it? Where a CA of your own signs, install its certificate (`update-ca-certificates`), or name it with SSL_CERT_FILE";
+const CLOCK: &str = "is this machine's clock right? `--mirror URL` names another mirror";
+const PROXY: &str = "the proxy wants a user and a password: http://USER:PASSWORD@HOST:PORT in its variable, or in apt's configuration";
 const LATER: &str = "try again later, or name another mirror with `--mirror URL`";
 
 /// How often an answer may lead elsewhere.
@@ -124,6 +127,8 @@ pub struct Fetcher {
     agent: ureq::Agent,
     patience: Patience,
     proxies: Proxies,
+    /// The variable that should name certificates to trust, and names none.
+    trusts_nobody: Option<&'static str>,
 }
 
 impl Fetcher {
@@ -134,11 +139,9 @@ impl Fetcher {
         let certificates = rustls_native_certs::load_native_certs().certs;
         let certificates: Vec<Certificate<'static>> =
             certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
-        let roots = if certificates.is_empty() {
-            RootCerts::WebPki
-        } else {
-            RootCerts::Specific(Arc::new(certificates))
-        };
+        let is_empty = certificates.is_empty();
+        let roots =
+            if is_empty { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(certificates)) };
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(patience.idle_timeout))
@@ -153,7 +156,9 @@ impl Fetcher {
             .build();
         let connector = DefaultConnector::default().chain(WholeUrls);
         let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
-        Fetcher { agent, patience, proxies }
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let named = named.into_iter().find(|name| std::env::var_os(name).is_some());
+        Fetcher { agent, patience, proxies, trusts_nobody: named.filter(|_| is_empty) }
     }
 
     /// Fetches `path` below the mirror `base` into a writer that `make` makes anew
@@ -169,7 +174,8 @@ impl Fetcher {
         length: Length,
         mut make: impl FnMut() -> Result<W, Error>,
     ) -> Result<W, Failure> {
-        let say = |why: &str| Error::archive(format!("cannot fetch {path} from {base}: {why}"));
+        let from = self.shown(base);
+        let say = |why: &str| Error::archive(format!("cannot fetch {path} from {from}: {why}"));
         let mut pause = self.patience.pause;
         let mut number = 1;
         loop {
@@ -223,7 +229,10 @@ impl Fetcher {
         match status.as_u16() {
             200 => {}
             404 | 410 => return Err(Attempt::Missing(shown)),
-            429 | 500..=599 => return Err(Attempt::Again(shown, LATER, retry_after(&response))),
+            407 => return Err(Attempt::Final(shown, PROXY)),
+            408 | 425 | 429 | 500..=599 => {
+                return Err(Attempt::Again(shown, LATER, retry_after(&response)));
+            }
             400..=499 => return Err(Attempt::Refused(shown)),
             _ => return Err(Attempt::Final(shown, LATER)),
         }
@@ -235,9 +244,20 @@ impl Fetcher {
 }
 
 impl Fetcher {
+    /// A mirror, and the proxy before it, for errors: which of the two it is, is often not told.
+    fn shown(&self, base: &str) -> String {
+        let proxy = base.parse::<Uri>().ok().and_then(|url| self.proxies.of(&url).ok().flatten());
+        match proxy.filter(|_| base.starts_with("http")) {
+            Some(proxy) => format!("{} (through the proxy {})", shown(base), proxy.shown()),
+            None => shown(base),
+        }
+    }
+
     /// The answer for a URL, at the end of its redirects.
     fn get(&self, url: &str, longest: Duration) -> Result<ureq::http::Response<Body>, Attempt> {
-        let bad = |url: &str| Attempt::Final(format!("`{url}` is no URL"), LATER);
+        let bad = |url: &str| {
+            Attempt::Final(format!("it leads to `{}`, which is no URL", shown(url)), LATER)
+        };
         let mut url: Uri = url.parse().map_err(|_| bad(url))?;
         for _ in 0..=MOST_REDIRECTS {
             let request = self.request(&url)?.config().timeout_global(Some(longest)).build();
@@ -248,13 +268,24 @@ impl Fetcher {
                 .filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308));
             let Some(target) = target else { return Ok(response) };
             let target = target.to_str().unwrap_or_default();
-            url = redirected(&url, target).ok_or_else(|| bad(target))?;
+            let next = redirected(&url, target).ok_or_else(|| bad(target))?;
+            if url.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+                let why = "it leads from https to http, where anybody can change what comes";
+                return Err(Attempt::Final(why.to_owned(), LATER));
+            }
+            url = next;
         }
         Err(Attempt::Final(format!("it redirects more than {MOST_REDIRECTS} times"), LATER))
     }
 
     /// The request for a URL, through the proxy that counts there.
     fn request(&self, url: &Uri) -> Result<RequestBuilder<WithoutBody>, Attempt> {
+        if let Some(variable) = self.trusts_nobody.filter(|_| url.scheme_str() == Some("https")) {
+            let message = format!("there is no certificate where {variable} points to");
+            return Err(Attempt::Ours(Error::input(message).hint(
+                "it names a file (SSL_CERT_FILE) or a folder (SSL_CERT_DIR) of the certificates that are trusted, in PEM",
+            )));
+        }
         let proxy = self.proxies.of(url).map_err(Attempt::Ours)?;
         let Some(proxy) = proxy else { return Ok(self.agent.get(url)) };
         if url.scheme_str() == Some("http") {
@@ -273,16 +304,15 @@ fn through(
     proxy: &Proxy,
     url: &Uri,
 ) -> Result<RequestBuilder<WithoutBody>, Attempt> {
-    let without_user = |uri: &Uri| {
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        authority.rsplit('@').next().unwrap_or(authority).to_owned()
-    };
     let (host, at) = (without_user(url), without_user(&proxy.uri));
     let path = url.path_and_query().map_or("/", PathAndQuery::as_str);
     let scheme = proxy.uri.scheme_str().unwrap_or("http");
     let asked = format!("{scheme}://{at}/http://{host}{path}").parse::<Uri>();
-    let bad = |_| Attempt::Final(format!("`{url}` cannot be asked of a proxy"), LATER);
-    let mut request = agent.get(asked.map_err(bad)?).header("Host", host);
+    let bad = |_| Attempt::Final(format!("`{host}` cannot be asked of a proxy"), LATER);
+    let mut request = agent.get(asked.map_err(bad)?).header("Host", &host);
+    if let Some(own) = authorization(url) {
+        request = request.header("Authorization", own);
+    }
     if let Some(authorization) = &proxy.authorization {
         request = request.header("Proxy-Authorization", authorization);
     }
@@ -291,8 +321,13 @@ fn through(
 
 /// Where an answer leads: to another URL, or to a path of the same host.
 fn redirected(from: &Uri, target: &str) -> Option<Uri> {
-    if target.contains("://") {
+    let scheme_of =
+        |target: &str| target.split(['/', '?']).next().is_some_and(|s| s.ends_with(':'));
+    if scheme_of(target) {
         return target.parse().ok();
+    }
+    if target.starts_with("//") {
+        return format!("{}:{target}", from.scheme_str()?).parse().ok();
     }
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);
     let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -331,6 +366,12 @@ fn refused(error: &ureq::Error) -> Attempt {
     if let ureq::Error::HostNotFound = error {
         return Attempt::Final("its name is unknown".to_owned(), NO_NETWORK);
     }
+    if let ureq::Error::ConnectProxyFailed(why) = error {
+        return Attempt::Final(format!("its proxy makes no tunnel: {why}"), PROXY);
+    }
+    if let ureq::Error::BadUri(why) = error {
+        return Attempt::Final(format!("this is no URL: {why}"), LATER);
+    }
     if let ureq::Error::Timeout(_) = error {
         return Attempt::Again(LATE.to_owned(), NO_NETWORK, None);
     }
@@ -357,13 +398,19 @@ fn refused(error: &ureq::Error) -> Attempt {
 fn untrusted(error: &rustls::Error) -> Attempt {
     match error {
         rustls::Error::InvalidCertificate(why) => {
-            let why = match why {
-                rustls::CertificateError::UnknownIssuer => {
-                    "nobody whom this machine trusts has signed it".to_owned()
-                }
-                other => other.to_string(),
+            use rustls::CertificateError::{
+                Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
             };
-            Attempt::Final(format!("its certificate is not accepted: {why}"), TRUST)
+            let (why, hint) = match why {
+                UnknownIssuer => {
+                    ("nobody whom this machine trusts has signed it".to_owned(), TRUST)
+                }
+                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
+                    (why.to_string(), CLOCK)
+                }
+                other => (other.to_string(), LATER),
+            };
+            Attempt::Final(format!("its certificate is not accepted: {why}"), hint)
         }
         other => Attempt::Again(other.to_string(), NO_NETWORK, None),
     }
@@ -419,4 +466,24 @@ fn broken_off(error: &std::io::Error, done: u64) -> Attempt {
     let timed_out = error.kind() == std::io::ErrorKind::TimedOut || inner.is_some_and(silent);
     let what = if timed_out { "fell silent" } else { "broke off" };
     Attempt::Again(format!("the connection {what} after {done} bytes"), LATER, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_an_answer_leads() {
+        let from: Uri = "http://a.example/x/y".parse().unwrap();
+        for (target, to) in [
+            ("/z", "http://a.example/z"),
+            ("z", "http://a.example/x/z"),
+            ("//b.example/z", "http://b.example/z"),
+            ("https://b.example/z", "https://b.example/z"),
+            ("/get?u=https://b.example/z", "http://a.example/get?u=https://b.example/z"),
+        ] {
+            assert_eq!(redirected(&from, target).unwrap().to_string(), to);
+        }
+        assert_eq!(redirected(&from, "http://"), None);
+    }
 }

@@ -104,6 +104,18 @@ impl Mirrors {
     }
 }
 
+/// A mirror's URL as messages show it: without the user and the password that may be in it.
+pub(super) fn shown(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = authority.rsplit('@').next().unwrap_or(authority);
+            format!("{scheme}://{host}/{path}").trim_end_matches('/').to_owned()
+        }
+        None => url.to_owned(),
+    }
+}
+
 fn base_url(url: &str) -> Result<String> {
     let known = ["http://", "https://", "file:///"];
     if known.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
@@ -247,6 +259,13 @@ mod tests {
             ]),
             ("http://b.example/debian".to_owned(), PUBLIC_SECURITY.to_owned())
         );
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(shown("http://me:secret@a.example/debian"), "http://a.example/debian");
+        assert_eq!(shown("file:///srv/a@b/debian"), "file:///srv/a@b/debian");
+        assert_eq!(shown("http://a.example"), "http://a.example");
     }
 
     #[test]

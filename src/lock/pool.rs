@@ -9,7 +9,7 @@ use super::builtin;
 use super::date;
 use super::fetch::{Failure, Fetcher, Length};
 use super::file::{Lock, LockedPackage};
-use super::mirror::{BUILT_IN, Mirrors};
+use super::mirror::{BUILT_IN, DEBIAN, Mirrors, SECURITY};
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::progress::Meter;
@@ -149,6 +149,10 @@ impl Pool {
                 match self.fetch_one(package, meter) {
                     Ok(()) => {}
                     Err(Failure::Missing(_)) => lock(&queue).1.push(package.clone()),
+                    // Object stores refuse what they do not have; there is no snapshot of them.
+                    Err(Failure::Refused(_)) if !is_debians(&package.archive) => {
+                        lock(&queue).1.push(package.clone());
+                    }
                     Err(Failure::Refused(error) | Failure::Failed(error)) => {
                         lock(&queue).2 = Some(error)
                     }
@@ -257,4 +261,7 @@ impl Write for TemporaryFile<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+fn is_debians(archive: &str) -> bool {
+    [DEBIAN, SECURITY].contains(&archive)
 }

@@ -36,7 +36,10 @@ impl Proxies {
 
     /// Those of this process's environment, and of the apt below `root`, which is "/".
     pub fn of_host(root: &Path) -> Proxies {
-        Proxies { variables: std::env::vars().collect(), apt: apt_settings(root) }
+        let names = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+        let spellings = names.iter().flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
+        let value = |name: String| std::env::var(&name).ok().map(|value| (name, value));
+        Proxies { variables: spellings.filter_map(value).collect(), apt: apt_settings(root) }
     }
 
     /// The proxy for a URL below `base`, if it is not fetched directly.
@@ -92,6 +95,26 @@ impl Proxies {
     }
 }
 
+impl Proxy {
+    /// Its host and port: user and password are nobody else's.
+    pub(super) fn shown(&self) -> String {
+        without_user(&self.uri)
+    }
+}
+
+/// Host and port of a URL.
+pub(super) fn without_user(url: &Uri) -> String {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    authority.rsplit('@').next().unwrap_or(authority).to_owned()
+}
+
+/// What a server is told of the user and the password in a URL.
+pub(super) fn authorization(url: &Uri) -> Option<String> {
+    let (userinfo, _) = url.authority()?.as_str().rsplit_once('@')?;
+    let clear = percent_encoding::percent_decode_str(userinfo).collect::<Vec<u8>>();
+    Some(format!("Basic {}", BASE64_STANDARD.encode(clear)))
+}
+
 /// Reads the value of a setting.
 fn proxy(setting: &str, value: &str) -> Result<Proxy> {
     let value = value.trim().trim_end_matches('/');
@@ -104,11 +127,7 @@ fn proxy(setting: &str, value: &str) -> Result<Proxy> {
         Error::input(format!("{setting} names no HTTP proxy"))
             .hint("write it as http://proxy:3128, or set no_proxy for the mirror's host")
     })?;
-    let userinfo = uri.authority().and_then(|all| all.as_str().rsplit_once('@'));
-    let authorization = userinfo.map(|(userinfo, _)| {
-        let clear = percent_encoding::percent_decode_str(userinfo).collect::<Vec<u8>>();
-        format!("Basic {}", BASE64_STANDARD.encode(clear))
-    });
+    let authorization = authorization(&uri);
     Ok(Proxy { uri, authorization })
 }
 
@@ -120,8 +139,15 @@ fn apt_settings(root: &Path) -> BTreeMap<String, String> {
     if let Ok(entries) = std::fs::read_dir(apt.join("apt.conf.d")) {
         files.extend(entries.flatten().map(|entry| entry.path()));
     }
-    // As run-parts and apt choose: others are backups and leftovers.
-    files.retain(|file| file.extension().is_none_or(|extension| extension == "conf"));
+    // As apt chooses: others are backups and leftovers.
+    let is_plain = |name: &str| {
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        !name.starts_with('.') && name.chars().all(letter)
+    };
+    files.retain(|file| {
+        let name = file.file_name().and_then(|name| name.to_str());
+        name.is_some_and(is_plain) && file.extension().is_none_or(|ending| ending == "conf")
+    });
     files.sort();
     files.push(apt.join("apt.conf"));
     let mut settings = BTreeMap::new();
@@ -276,7 +302,9 @@ mod tests {
         assert_eq!(port(), None);
         put("10old", 1);
         put("20new.conf", 2);
-        put("30backup.bak", 3);
+        for other in ["30backup.bak", "30new.conf~", "20new~", ".#99new"] {
+            put(other, 3);
+        }
         assert_eq!(port().unwrap(), "http://a:2");
         put("../apt.conf", 4);
         assert_eq!(port().unwrap(), "http://a:4");

@@ -64,7 +64,7 @@ impl Release {
         let is_named = !release.suite.is_empty() || !release.codename.is_empty();
         if is_other && is_named && other == OtherSuite::Warned {
             progress::warn(format!(
-                "{name} calls its suite `{}` ({}), site.toml `{suite}`: it is used, as apt does",
+                "{name} calls its suite `{}` ({}), site.toml `{suite}`: it is used all the same",
                 release.suite, release.codename
             ));
         }
@@ -116,7 +116,12 @@ impl Release {
                 .ok_or_else(|| paragraph.error("Date", "the field `Date` is missing"))?,
             valid_until: time("Valid-Until")?,
             by_hash: paragraph.get("Acquire-By-Hash") == Some("yes"),
-            all_is_apart: !paragraph.words("No-Support-for-Architecture-all").contains(&"Packages"),
+            all_is_apart: {
+                let architectures = paragraph.words("Architectures");
+                let has_all = architectures.is_empty() || architectures.contains(&"all");
+                let repeats = paragraph.words("No-Support-for-Architecture-all");
+                has_all && !repeats.contains(&"Packages")
+            },
             digest,
             files,
         })

@@ -228,9 +228,11 @@ impl Project {
             archives.add_source(root, &fetcher, (id, source), &self.spec.tree, now)?;
         }
         archives.add_local(&self.folder, &self.spec.debs)?;
-        let debians = SUITES.map(|(_, suite)| suite.to_owned());
-        let allowed = if at.is_some() { &debians[..] } else { allow_older };
-        refuse_older(&archives, &self.lock, allowed)?;
+        let mut allowed = allow_older.to_owned();
+        if at.is_some() {
+            allowed.extend(SUITES.map(|(_, suite)| suite.to_owned()));
+        }
+        refuse_older(&archives, &self.lock, &allowed)?;
         let old = (!self.lock.packages.is_empty()).then_some(&self.lock);
         let resolved = resolve(&archives, &requests(&self.spec), old, policy);
         let (lock, changes) = resolved.map_err(|error| name_places(error, &self.spec))?;

@@ -58,7 +58,7 @@ pub fn check(passwd: &str, group: &str, ids: &Ids) -> Result<()> {
     let groups = astray(group, &ids.groups);
     if let Some((name, id, Some(wanted))) = users.iter().chain(&groups).find(|a| a.2.is_some()) {
         return Err(Error::build(format!("`{name}` got the number {id}; the lock says {wanted}"))
-            .hint("its maintainer script makes it by other means than adduser, systemd-sysusers, useradd or groupadd: let it use one of them"));
+            .hint("its maintainer script makes it by other means than adduser, systemd-sysusers, useradd or groupadd: let it call one of them by its name, not by a path, and name no number"));
     }
     // A user's own group comes with the user.
     let groups = groups.iter().filter(|group| users.iter().all(|user| user.0 != group.0));

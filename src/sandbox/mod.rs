@@ -252,7 +252,10 @@ pub fn try_one(store: &Path) -> Result<()> {
             "builds run Debian's programs from there: name another place with `--store DIR`",
         ));
     }
-    let tree = tempfile::tempdir_in(store).map_err(|e| Error::io("make a folder in", store, &e))?;
+    // `gc` takes away what a kill leaves there.
+    let work = store.join("tmp");
+    crate::fs::create_dir_all(&work)?;
+    let tree = tempfile::tempdir_in(&work).map_err(|e| Error::io("make a folder in", &work, &e))?;
     Sandbox::new(Root::ReadOnly(tree.path().to_owned()), 0).execute().map(drop)
 }
 

@@ -141,7 +141,7 @@ fn mount_special(root: &Path) -> Result<()> {
 }
 
 /// mount_namespaces(7): who has not all of /proc gets no other.
-const MASKED: &str = "something covers a part of /proc here, as containers do: Docker and Podman leave it open with `--security-opt systempaths=unconfined`; or build in a virtual machine, or as root";
+const MASKED: &str = "something covers a part of /proc here, as containers do: Docker and Podman leave it open with `--security-opt systempaths=unconfined`; or build in a virtual machine";
 
 /// Files of /proc that tell of the host: keys of the caller's session, memory, timers.
 const HIDDEN: [&str; 5] = ["kcore", "key-users", "keys", "sched_debug", "timer_list"];
@@ -150,8 +150,10 @@ const HIDDEN: [&str; 5] = ["kcore", "key-users", "keys", "sched_debug", "timer_l
 /// for user 0, who is the machine's own in root's sandboxes.
 fn mount_proc(proc: &Path) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), proc, Some("proc"), flags, None::<&str>)
-        .map_err(|e| failed("mount /proc", &e).hint(MASKED))?;
+    mount(Some("proc"), proc, Some("proc"), flags, None::<&str>).map_err(|e| {
+        let error = failed("mount /proc", &e);
+        if e == nix::errno::Errno::EPERM { error.hint(MASKED) } else { error }
+    })?;
     let there = HIDDEN.iter().map(|name| proc.join(name)).filter(|file| file.exists());
     there.into_iter().try_for_each(|file| mount_bind(Path::new("/dev/null"), &file, false))
 }

@@ -142,13 +142,20 @@ type Lines = BTreeMap<Spanned<String>, String>;
 fn unreadable(path: &Path, text: &str, cause: &toml::de::Error) -> Error {
     let span = cause.span().unwrap_or_default();
     let Place { line, column, .. } = Place::of_span(path, text, span);
-    let message = if cause.message().starts_with("duplicate key") {
-        "this name is there twice"
+    let (message, hint) = if cause.message().starts_with("duplicate key") {
+        ("this name is there twice", "take one of the two out")
+    } else if cause.message().starts_with("unknown field") {
+        (
+            "there is no such table",
+            "what all servers share stands under [architecture], what one has under [servers.NAME]",
+        )
     } else {
-        "this line cannot be read"
+        (
+            "this line cannot be read",
+            "a line is `\"NAME\" = \"VALUE\"`, with straight quotes around both; it is not shown, as it may hold a secret",
+        )
     };
-    Error::input(format!("{}:{line}:{column}: {message}", path.display()))
-        .hint("a line is `\"NAME\" = \"VALUE\"`, with straight quotes around both; it is not shown, as it may hold a secret")
+    Error::input(format!("{}:{line}:{column}: {message}", path.display())).hint(hint)
 }
 
 /// The file as it is written.
@@ -303,7 +310,8 @@ fn wrong_value(
 /// A card's address: six bytes in hexadecimal, of one card and not of many.
 fn wrong_mac(text: &str) -> Option<(&'static str, &'static str)> {
     const FORM: &str = "write it as `ip link` shows it: `52:54:00:12:34:56`";
-    let byte = |part: &str| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2);
+    let byte =
+        |part: &str| hex::decode(part).ok().filter(|bytes| bytes.len() == 1).map(|bytes| bytes[0]);
     let bytes: Option<Vec<u8>> = text.trim().split(':').map(byte).collect();
     match bytes.as_deref() {
         Some([first, rest @ ..]) if rest.len() == 5 => {
@@ -421,6 +429,7 @@ hint: write it under its server: `[servers.NAME]`"
   | ^^^^^^^^^^^^^^^^
 hint: write it as `ip link` shows it: `52:54:00:12:34:56`"
         );
+        assert!(of("\"net.public.mac\" = \"52:54:00:+f:34:56\"").contains("is not a MAC address"));
         for mac in ["53:54:00:12:34:56", "00:00:00:00:00:00"] {
             let text = of(&format!("\"net.public.mac\" = \"{mac}\""));
             assert!(text.starts_with("error: `net.public.mac` is no address of a network card"));
@@ -444,7 +453,14 @@ hint: write it as `ip link` shows it: `52:54:00:12:34:56`"
         }
         let twice = "\"database.app-password\" = \"hunter2\"\n";
         let text = said(&format!("[architecture]\n{twice}{twice}"));
-        assert_eq!(text, format!("error: FILE:3:1: this name is there twice\n{HINT}"));
+        assert_eq!(
+            text,
+            "error: FILE:3:1: this name is there twice\nhint: take one of the two out"
+        );
+        assert_eq!(
+            said("[server.web1]\n\"net.public.mac\" = \"hunter2\"\n"),
+            "error: FILE:1:2: there is no such table\nhint: what all servers share stands under [architecture], what one has under [servers.NAME]"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::spec::site::external;
 use crate::spec::site::facts;
 use crate::spec::site::overrides;
 use crate::spec::source::{Sources, unknown};
-use crate::spec::tree::Tree;
+use crate::spec::tree::{Tree, check_overlays};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -28,7 +28,10 @@ impl Spec {
     pub fn read(project: &Path) -> Result<Spec> {
         let mut tree = Tree::read(project)?;
         let debs = external::lay_over(project, &mut tree)?;
-        Ok(Spec { debs, ..Spec::load(tree)? })
+        let spec = Spec::load(tree)?;
+        let used = spec.roles.values().filter_map(|role| role.overlay.as_deref());
+        check_overlays(project, &used.collect())?;
+        Ok(Spec { debs, ..spec })
     }
 
     /// Checks the project in `tree`.
@@ -39,8 +42,6 @@ impl Spec {
         let mut sources = Sources::default();
         let (mut roles, spans) = load_roles(&tree, &mut sources)?;
         includes::check(&roles, &spans, &sources)?;
-        let used = roles.values().filter_map(|role| role.overlay.as_deref());
-        tree.check_overlays(&used.collect())?;
         let raw_site = load_site(&tree, &mut sources)?;
         let mut raw_architectures = load_images(&tree, &mut sources)?;
         let site = facts::site(&raw_site, &tree, &sources)?;

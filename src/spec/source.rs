@@ -77,7 +77,7 @@ impl Sources {
         let line = self.place(&span).map_or_else(String::new, |place| place.text);
         let error = self.error(span, message);
         match hint {
-            None if line.contains(['“', '”', '„', '‘', '’']) => error.hint(
+            None if line.contains(['“', '”', '„']) => error.hint(
                 "these are typographic quotes: TOML has straight ones, `\"`; a word processor changes them",
             ),
             Some(hint) => error.hint(hint),

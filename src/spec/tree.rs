@@ -5,7 +5,6 @@
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::names;
 use crate::spec::embedded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
@@ -50,17 +49,61 @@ const LINKS: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
 const AT_ROOT: [&str; 8] = ["boot", "etc", "home", "opt", "root", "srv", "usr", "var"];
 
 /// `Site.toml` would be passed over, and the demo site built.
-fn refuse_other_spellings(project: &Path) -> Result<()> {
-    // A folder that cannot be listed is told where it is read.
-    let Ok(entries) = std::fs::read_dir(project) else { return Ok(()) };
-    for name in entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()) {
-        let meant = FOLDERS.iter().chain([&SITE]).find(|own| own.eq_ignore_ascii_case(&name));
-        if let Some(meant) = meant.filter(|meant| **meant != name) {
-            return Err(Error::input(format!("{name} is not read: it must be called {meant}"))
-                .hint(format!("`mv {name} {meant}`")));
+fn refuse_other_spelling(project: &Path) -> Result<()> {
+    let names = names_in(project);
+    let other = names.iter().find(|name| name.eq_ignore_ascii_case(SITE));
+    match other {
+        Some(name) if !names.iter().any(|name| name == SITE) => {
+            Err(Error::input(format!("{name} is not read: it must be called {SITE}"))
+                .hint(format!("`mv {name} {SITE}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses slips by which a project's overlays would not reach an image, or not where they are
+/// looked for: a folder that no role uses, or one at the root that Debian does not have, with a
+/// letter too much, too few, wrong or swapped. `used` are the overlays of roles.
+pub(super) fn check_overlays(project: &Path, used: &BTreeSet<&str>) -> Result<()> {
+    let used: Vec<&str> = used.iter().copied().collect();
+    let slip = |typed: &str, known: &[&str]| {
+        known
+            .iter()
+            .find(|name| strsim::osa_distance(typed, name) == 1)
+            .map(|name| (*name).to_owned())
+    };
+    let overlays = project.join(OVERLAYS);
+    for folder in names_in(&overlays) {
+        if OF_BOOT.contains(&&*folder) || !overlays.join(&folder).is_dir() {
+            continue;
+        }
+        let near = slip(&folder, &used);
+        if let Some(near) = near.filter(|_| !used.contains(&&*folder)) {
+            return Err(Error::input(format!("no role uses the folder {OVERLAYS}/{folder}"))
+                .hint(format!("did you mean `{near}`?")));
+        }
+        for top in names_in(&overlays.join(&folder)) {
+            let is_there = AT_ROOT.contains(&&*top) || LINKS.contains(&&*top);
+            let near = slip(&top, &AT_ROOT).filter(|_| !is_there);
+            if let Some(near) = near {
+                let at = format!("{OVERLAYS}/{folder}/{top}");
+                return Err(Error::input(format!(
+                    "{at} would be /{top}, which is no place in Debian"
+                ))
+                .hint(format!("did you mean `{near}`?")));
+            }
         }
     }
     Ok(())
+}
+
+/// What is in a folder, sorted; nothing, if it cannot be listed: that is told where it is read.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 impl Tree {
@@ -80,7 +123,7 @@ impl Tree {
     /// # Errors
     /// When a file cannot be read, or is neither a file nor a folder.
     pub fn read(project: &Path) -> Result<Tree> {
-        refuse_other_spellings(project)?;
+        refuse_other_spelling(project)?;
         let whole = project.join(WHOLE).is_file();
         let mut tree = if whole { Tree::default() } else { Tree::embedded() };
         for folder in FOLDERS.iter().filter(|folder| project.join(folder).is_dir()) {
@@ -101,31 +144,6 @@ impl Tree {
             }
         }
         Ok(tree)
-    }
-
-    /// Refuses slips by which overlays would not reach an image, or not where they are looked
-    /// for: folders that no role uses, and folders at the root that Debian does not have, where
-    /// another name is near. `used` are those of roles.
-    pub(super) fn check_overlays(&self, used: &BTreeSet<&str>) -> Result<()> {
-        for (path, _) in self.below(OVERLAYS) {
-            let Some((folder, rest)) = path.split_once('/') else { continue };
-            if OF_BOOT.contains(&folder) {
-                continue;
-            }
-            let at = format!("{OVERLAYS}/{folder}");
-            let others = used.iter().copied();
-            if !used.contains(folder) && !names::nearest(folder, others.clone()).is_empty() {
-                return Err(Error::input(format!("no role uses the folder {at}"))
-                    .hint(names::suggest(folder, others)));
-            }
-            let top = rest.split('/').next().unwrap_or(rest);
-            let is_there = AT_ROOT.contains(&top) || LINKS.contains(&top);
-            if !is_there && !names::nearest(top, AT_ROOT).is_empty() {
-                let message = format!("{at}/{rest} would be /{rest}, which is no place in Debian");
-                return Err(Error::input(message).hint(names::suggest(top, AT_ROOT)));
-            }
-        }
-        Ok(())
     }
 
     fn read_folder(&mut self, project: &Path, folder: &str) -> Result<()> {

@@ -393,6 +393,32 @@ fn passing_trouble_passes() {
     }
 }
 
+/// As the snapshot archive answers, and mirrors that are many machines.
+#[test]
+fn an_answer_may_lead_elsewhere() {
+    let world = World::new();
+    let lock = world.locked(&["app"]);
+    let file = "app_1.0-1_amd64.deb";
+    let from = world.archive.root().join("debian/pool/main").join(file);
+    let elsewhere = Path::new("elsewhere/one.deb");
+    world.archive.put(elsewhere, &std::fs::read(from).unwrap());
+    let other = Server::start(world.archive.root());
+    for to in ["/elsewhere/one.deb".to_owned(), format!("{}/elsewhere/one.deb", other.url())] {
+        world.server.plant(file, Fault::Redirect(to.clone()));
+        let outcome = world.fill(&lock);
+        assert!(matches!(outcome, Ok(Outcome::Complete { .. })), "{to}: {outcome:?}");
+        std::fs::remove_dir_all(world.cache.path().join("pool")).unwrap();
+    }
+    world.server.plant(file, Fault::Redirect(format!("/debian/pool/main/{file}")));
+    let error = world.words(&world.fill(&lock).unwrap_err());
+    assert_eq!(
+        error,
+        format!(
+            "error: cannot fetch pool/main/{file} from MIRROR/debian: it redirects more than 5 times{LATER}"
+        )
+    );
+}
+
 #[test]
 fn lasting_trouble_is_told() {
     let world = World::new();

@@ -620,18 +620,23 @@ fn a_template_without_an_end() {
 #[test]
 fn files_that_would_be_passed_over() {
     let spec = |path: &str| {
-        let mut tree = Tree::embedded();
-        tree.insert(path, "x");
-        Spec::load(tree).expect_err("an error").to_string()
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "x").unwrap();
+        Spec::read(folder.path()).map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(
-        spec("overlays/wbe/etc/motd"),
+        spec("overlays/wbe/etc/motd").unwrap_err(),
         "error: no role uses the folder overlays/wbe\nhint: did you mean `web`?"
     );
     assert_eq!(
-        spec("overlays/web/ect/motd"),
-        "error: overlays/web/ect/motd would be /ect/motd, which is no place in Debian\nhint: did you mean `etc`?"
+        spec("overlays/web/ect/motd").unwrap_err(),
+        "error: overlays/web/ect would be /ect, which is no place in Debian\nhint: did you mean `etc`?"
     );
+    for other in ["overlays/web/vault/x", "overlays/shop/etc/x", "overlays/web/lib/x"] {
+        assert!(!spec(other).is_err_and(|said| said.contains("did you mean")), "{other}");
+    }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("Site.toml"), "").unwrap();
     assert_eq!(

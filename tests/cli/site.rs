@@ -139,7 +139,7 @@ fn an_archive_may_call_its_suite_otherwise() {
     let text = said.stderr.replace(&shop.root().display().to_string(), "SHOP");
     assert_eq!(
         text,
-        "warning: file://SHOP/debian/dists/trixie/InRelease calls its suite `weekly` (), site.toml `trixie`: it is used, as apt does\n"
+        "warning: file://SHOP/debian/dists/trixie/InRelease calls its suite `weekly` (), site.toml `trixie`: it is used all the same\n"
     );
 }
 

@@ -163,7 +163,7 @@ fn what_seed_cannot_make_is_told() {
     let lacking = format!(
         "warning: arch4 lacks `shop.api-key` (the key of the payment service), and what needs it will not start: write it under [architecture] in {shown}\n"
     );
-    let nobody = "warning: nobody can log in: site.toml has no `keys` under `[admin]`, and SSH takes no passwords\n";
+    let nobody = "warning: nobody can log in over SSH: site.toml has no `keys` under `[admin]`, and passwords are not taken\n";
     for _ in 0..2 {
         let output = run();
         assert_eq!((text(&output.stderr), output.code), (format!("{lacking}{nobody}"), 0));

@@ -33,7 +33,7 @@ fn said(script: &str) -> String {
 pub(crate) fn a_covered_proc() {
     assert_eq!(
         said("mount --bind /dev/null /proc/version"),
-        "error: cannot mount /proc for the sandbox: EPERM: Operation not permitted\nhint: something covers a part of /proc here, as containers do: Docker and Podman leave it open with `--security-opt systempaths=unconfined`; or build in a virtual machine, or as root\n"
+        "error: cannot mount /proc for the sandbox: EPERM: Operation not permitted\nhint: something covers a part of /proc here, as containers do: Docker and Podman leave it open with `--security-opt systempaths=unconfined`; or build in a virtual machine\n"
     );
 }
 

@@ -14,8 +14,12 @@ use toml::Spanned;
 
 /// What version control keeps next to a website is no part of it.
 const NOT_CONTENT: [&str; 4] = [".git", ".hg", ".svn", ".bzr"];
-/// Where many frameworks have their passwords.
+/// Where many frameworks have their passwords: with an ending also, but for these.
 const SETTINGS: &str = ".env";
+const HARMLESS: [&str; 4] = [".example", ".dist", ".sample", ".test"];
+/// More than a website in an image has; links may multiply folders.
+const MOST_FILES: usize = 100_000;
+const MOST_BYTES: usize = 2 << 30;
 /// How many refused files are named.
 const MOST_REFUSED: usize = 20;
 /// What nginx looks for in a folder.
@@ -122,7 +126,7 @@ fn check_own(
 fn files_of(folder: &Path) -> Result<(Vec<(String, TreeFile)>, Vec<String>)> {
     let inside = real(folder)?;
     let owner = std::fs::metadata(folder).map_err(|cause| Error::io("look at", folder, &cause))?;
-    let (mut files, mut refused) = (Vec::new(), Vec::new());
+    let (mut files, mut refused, mut bytes) = (Vec::new(), Vec::new(), 0);
     let mut walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let entry = match entry {
@@ -138,7 +142,14 @@ fn files_of(folder: &Path) -> Result<(Vec<(String, TreeFile)>, Vec<String>)> {
             }
         };
         let is_other = NOT_CONTENT.iter().any(|name| entry.file_name() == *name);
-        let is_outside = || !real(entry.path()).is_ok_and(|path| path.starts_with(&inside));
+        // Neither out of the website nor into the folders that are left out.
+        let is_outside =
+            || match real(entry.path()).ok().as_deref().map(|p| p.strip_prefix(&inside)) {
+                Some(Ok(below)) => {
+                    below.iter().any(|part| NOT_CONTENT.iter().any(|name| part == *name))
+                }
+                Some(Err(_)) | None => true,
+            };
         let outside = entry.path_is_symlink() && is_outside();
         if outside {
             refused
@@ -149,10 +160,19 @@ fn files_of(folder: &Path) -> Result<(Vec<(String, TreeFile)>, Vec<String>)> {
                 walk.skip_current_dir();
             }
         } else if !entry.file_type().is_dir() {
-            match one_file(folder, owner.uid(), &entry)? {
-                Ok(file) => files.push(file),
+            match one_file(folder, owner.uid(), &entry) {
+                Ok(file) => {
+                    bytes += file.1.content.len();
+                    files.push(file);
+                }
                 Err(why) => refused.push(format!("{}: {why}", entry.path().display())),
             }
+        }
+        if files.len() + refused.len() > MOST_FILES || bytes > MOST_BYTES {
+            let message = format!("the website in {} is too large", folder.display());
+            return Err(Error::input(message).hint(format!(
+                "an image holds {MOST_FILES} files of a website and 2 GiB at most, each as often as links lead to it"
+            )));
         }
     }
     Ok((files, refused))
@@ -171,7 +191,7 @@ fn cannot_be_in_an_image(refused: &[String]) -> Error {
     if let Some(more) = refused.len().checked_sub(MOST_REFUSED).filter(|more| *more > 0) {
         error = error.detail(format!("and {more} more"));
     }
-    error.hint("images are uploaded to strangers' storage: secrets come with the seed (docs/site.md), a copy takes a link's place, and what visitors need not see need not be there")
+    error.hint("secrets come with the seed (docs/site.md), as images are uploaded to strangers' storage; a copy takes a link's place; what the website does not need can go")
 }
 
 /// A file of the website in `folder`, which is `owner`'s; or why it cannot be taken. A hard
@@ -180,28 +200,28 @@ fn one_file(
     folder: &Path,
     owner: u32,
     entry: &walkdir::DirEntry,
-) -> Result<std::result::Result<(String, TreeFile), String>> {
-    let refused = |why: &str| Ok(Err(why.to_owned()));
+) -> std::result::Result<(String, TreeFile), String> {
     if !entry.file_type().is_file() {
-        return refused("neither a file nor a folder");
+        return Err("neither a file nor a folder".to_owned());
     }
     let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-    let Some(path) = below.to_str() else { return refused("its name is not UTF-8") };
-    let shown = entry.path().display();
-    let failed = |cause| Error::input(format!("cannot look at {shown}: {cause}"));
-    let data = entry.metadata().map_err(failed)?;
+    let path = below.to_str().ok_or("its name is not UTF-8")?;
+    let data = entry.metadata().map_err(|cause| cause.to_string())?;
     if data.nlink() > 1 && data.uid() != owner {
-        return refused("a hard link to a file of another user");
+        return Err("a hard link to a file of another user".to_owned());
     }
-    if entry.file_name() == SETTINGS {
-        return refused("settings of an application, its passwords among them");
+    let name = entry.file_name().to_string_lossy();
+    if let Some(ending) = name.strip_prefix(SETTINGS)
+        && (ending.is_empty() || (ending.starts_with('.') && !HARMLESS.contains(&ending)))
+    {
+        return Err("settings of an application, its passwords among them".to_owned());
     }
     let mode = data.permissions().mode();
-    let content = fs::read(entry.path())?;
+    let content = std::fs::read(entry.path()).map_err(|cause| cause.to_string())?;
     if let Some(secret) = crate::sandbox::secret_in(&format!("var/www/site/{path}"), &content) {
-        return refused(&format!("it holds {secret}"));
+        return Err(format!("it holds {secret}"));
     }
-    Ok(Ok((path.to_owned(), TreeFile { content, executable: mode & 0o100 != 0, literal: true })))
+    Ok((path.to_owned(), TreeFile { content, executable: mode & 0o100 != 0, literal: true }))
 }
 
 /// The `.deb` files that one entry of `debs` means.
