@@ -396,24 +396,20 @@ fn refused(error: &ureq::Error) -> Attempt {
 
 /// A certificate that is not trusted now is not trusted in a second either.
 fn untrusted(error: &rustls::Error) -> Attempt {
-    match error {
-        rustls::Error::InvalidCertificate(why) => {
-            use rustls::CertificateError::{
-                Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
-            };
-            let (why, hint) = match why {
-                UnknownIssuer => {
-                    ("nobody whom this machine trusts has signed it".to_owned(), TRUST)
-                }
-                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
-                    (why.to_string(), CLOCK)
-                }
-                other => (other.to_string(), LATER),
-            };
-            Attempt::Final(format!("its certificate is not accepted: {why}"), hint)
-        }
-        other => Attempt::Again(other.to_string(), NO_NETWORK, None),
-    }
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return Attempt::Again(error.to_string(), NO_NETWORK, None);
+    };
+    let times =
+        matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. });
+    let (why, hint) = if *why == UnknownIssuer {
+        ("nobody whom this machine trusts has signed it".to_owned(), TRUST)
+    } else {
+        (why.to_string(), if times { CLOCK } else { LATER })
+    };
+    Attempt::Final(format!("its certificate is not accepted: {why}"), hint)
 }
 
 /// Copies the body, which must be as long as expected or announced.

@@ -1,5 +1,7 @@
 //! docs/promises.md is rendered from src/scenario/promises.toml, with the scenarios that test each.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use goldenfile::Mint;
 use imagebuild::scenario::{Promise, Promises, Scenario};
 use imagebuild::spec::{Spec, Tree};

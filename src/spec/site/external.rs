@@ -121,9 +121,12 @@ fn check_own(
     ))
 }
 
-/// The files below the website's folder, with their paths from there, and what cannot be taken:
+/// A file of the website, by its path from there.
+type SiteFile = (String, TreeFile);
+
+/// The files below the website's folder, and what cannot be taken:
 /// a line each. Links are followed to what is in the folder, too.
-fn files_of(folder: &Path) -> Result<(Vec<(String, TreeFile)>, Vec<String>)> {
+fn files_of(folder: &Path) -> Result<(Vec<SiteFile>, Vec<String>)> {
     let inside = real(folder)?;
     let owner = std::fs::metadata(folder).map_err(|cause| Error::io("look at", folder, &cause))?;
     let (mut files, mut refused, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -200,7 +203,7 @@ fn one_file(
     folder: &Path,
     owner: u32,
     entry: &walkdir::DirEntry,
-) -> std::result::Result<(String, TreeFile), String> {
+) -> std::result::Result<SiteFile, String> {
     if !entry.file_type().is_file() {
         return Err("neither a file nor a folder".to_owned());
     }
