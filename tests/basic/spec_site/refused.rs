@@ -318,7 +318,7 @@ hint: make `smallest` larger (in site.toml: under `[architectures.arch1.servers.
     );
     assert_eq!(
         error("[disk]\nsmallest = \"3G\"\n"),
-        "error: the partitions of arch1-web1 need 3476M, the disk has 3G
+        "error: the partitions of arch1-web1 need 3860M, the disk has 3G
  --> site.toml:1:1
   |
 1 | [disk]
@@ -328,14 +328,14 @@ hint: make `smallest` larger (in site.toml: under `[disk]`); both slots count, s
     let own = "[disk]\nstate = \"1G\"\n[architectures.arch4.servers.web2.disk]\nstate = \"3G\"\n";
     assert_eq!(
         error(own),
-        "error: the partitions of arch4-web2 need 5524M, the disk has 4G
+        "error: the partitions of arch4-web2 need 5908M, the disk has 4G
  --> site.toml:3:1
   |
 3 | [architectures.arch4.servers.web2.disk]
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 hint: make `smallest` larger (in site.toml: under `[disk]`); both slots count, so packages and configuration count twice"
     );
-    load("[disk]\npackages = \"1200M\"\n");
+    load("[disk]\npackages = \"1100M\"\n");
 }
 
 #[test]
