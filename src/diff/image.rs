@@ -2,6 +2,7 @@
 //! the raw or the qcow2 file next to it.
 
 use super::report::{Report, entries, size};
+use crate::build::Format;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::image::manifest::{Manifest, PartitionRecord};
@@ -9,9 +10,6 @@ use crate::image::reader::DiskFile;
 use crate::plan::layout::Label;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// How the files of an image end.
-const ENDINGS: [&str; 6] = [".raw.zst", ".qcow2", ".raw", ".vmdk", ".vhdx", ".json"];
 
 /// An image.
 #[derive(Debug)]
@@ -32,7 +30,9 @@ impl Image {
                 .hint("name an image of `imagebuild` (.qcow2, .raw), or its .json; for revisions name an architecture too: `imagebuild diff HEAD~1 HEAD arch4`"));
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let stem = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(&file);
+        let mut endings = Format::ALL.map(Format::extension).into_iter().chain(["json"]);
+        let stem = endings.find_map(|ending| file.strip_suffix(ending)?.strip_suffix('.'));
+        let stem = stem.unwrap_or(&file);
         let sibling = |ending: &str| path.with_file_name(format!("{stem}.{ending}"));
         let json = sibling("json");
         let text = fs::read_to_string(&json).map_err(|e| {

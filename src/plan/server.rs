@@ -24,7 +24,7 @@ pub const VM_TOOLS: &str = "tools/vm";
 /// program that no unit uses. The kernel does not compare its ciphers with known answers
 /// at every boot, a tenth of all that an emulated processor does until a server is up:
 /// dm-verity, the only one to use them, would not find the root with a wrong one.
-const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30 lsm=lockdown,capability,landlock,yama,apparmor cryptomgr.notests";
+const KERNEL_ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 quiet net.ifnames=0 panic=30 lsm=lockdown,capability,landlock,yama,apparmor cryptomgr.notests";
 
 /// Where GRUB, and the programs of the initramfs, come from.
 const BOOT_PACKAGES: [&str; 5] =
@@ -119,7 +119,7 @@ impl Plan {
             config: config.clone(),
             image: image.clone(),
             grub_cfg: text(spec, "overlays/grub/grub.cfg")?,
-            arguments: format!("{ARGUMENTS} {}", architecture.boot.argument()),
+            arguments: format!("{KERNEL_ARGUMENTS} {}", architecture.boot.argument()),
             size: server.disk.esp.bytes(),
             epoch,
         })?;

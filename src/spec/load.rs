@@ -5,13 +5,13 @@ use crate::spec::check::architecture;
 use crate::spec::check::context::{Context, RoleSpans};
 use crate::spec::check::includes;
 use crate::spec::check::role;
+use crate::spec::model::architecture::{Architecture, Spec};
 use crate::spec::model::role::Role;
-use crate::spec::model::spec::{Architecture, Spec};
 use crate::spec::parse::architecture::RawArchitecture;
 use crate::spec::parse::role::RawRole;
 use crate::spec::parse::site::RawSite;
+use crate::spec::site::check as site_check;
 use crate::spec::site::external;
-use crate::spec::site::facts;
 use crate::spec::site::overrides;
 use crate::spec::source::{Sources, unknown};
 use crate::spec::tree::{Tree, check_overlays};
@@ -44,7 +44,7 @@ impl Spec {
         includes::check(&roles, &spans, &sources)?;
         let raw_site = load_site(&tree, &mut sources)?;
         let mut raw_architectures = load_images(&tree, &mut sources)?;
-        let site = facts::site(&raw_site, &tree, &sources)?;
+        let site = site_check::site(&raw_site, &tree, &sources)?;
         let mut asked = Asked { sources: &sources, places: BTreeMap::new() };
         for (name, role) in &roles {
             asked.add(role.packages.iter().zip(&spans[name].packages));

@@ -13,16 +13,16 @@ mod site;
 pub(crate) mod source;
 mod tree;
 
+pub use model::architecture::{
+    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
+    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
+};
 pub use model::role::{
     Bind, Check, Credential, From, Install, IpVersion, Kind, Port, Protocol, Role, Scope, Unit,
     Validator,
 };
 pub use model::settings::{Nat, Replication, StaticFiles};
 pub use model::site::{AptSource, Site};
-pub use model::spec::{
-    Addresses, Architecture, Boot, Cache, Data, DataDisk, Disk, Endpoints, Floating, Network,
-    OnFailure, Order, Purpose, Server, Spec, Target, Targets, Timers, Via,
-};
 pub use model::units::{Mode, Prefix, Size};
 pub use tree::{Tree, TreeFile};
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::spec::check::context::Context;
 use crate::spec::check::dhcp;
-use crate::spec::model::spec::{Addresses, Network};
+use crate::spec::model::architecture::{Addresses, Network};
 use crate::spec::model::units::Prefix;
 use crate::spec::parse::architecture::{RawAddresses, RawArchitecture, RawNetwork};
 use std::collections::BTreeMap;

@@ -11,8 +11,10 @@ use crate::spec::check::pairs;
 use crate::spec::check::prefixes;
 use crate::spec::check::server;
 use crate::spec::check::settings;
+use crate::spec::model::architecture::{
+    Architecture, Endpoints, Floating, Network, Server, Target, Via,
+};
 use crate::spec::model::settings::StaticFiles;
-use crate::spec::model::spec::{Architecture, Endpoints, Floating, Network, Server, Target, Via};
 use crate::spec::model::units::Prefix;
 use crate::spec::parse::architecture::{
     Named, RawAddresses, RawArchitecture, RawFloating, RawNetwork,

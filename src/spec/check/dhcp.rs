@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Result};
 use crate::spec::check::context::Context;
+use crate::spec::model::architecture::{Architecture, Network, Server};
 use crate::spec::model::role::{Bind, From, Port};
-use crate::spec::model::spec::{Architecture, Network, Server};
 use crate::spec::parse::architecture::RawArchitecture;
 use std::ops::Range;
 use toml::Spanned;

@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::spec::REPLICATION_ROLE;
 use crate::spec::check::context::Context;
-use crate::spec::model::spec::{Architecture, Purpose, Server};
+use crate::spec::model::architecture::{Architecture, Purpose, Server};
 use crate::spec::parse::architecture::RawArchitecture;
 
 /// Checks the servers of `architecture` that have the role `replication`.

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::spec::check::context::{Context, look_up};
+use crate::spec::model::architecture::{Server, Timers};
 use crate::spec::model::settings::{Nat, StaticFiles};
-use crate::spec::model::spec::{Server, Timers};
 use crate::spec::parse::architecture::{RawNat, RawTimers};
 use std::collections::BTreeMap;
 use toml::Spanned;

@@ -3,7 +3,7 @@
 //! One set of types serves as written form and as model; the few values that are
 //! checked against an architecture keep their span in `RawRole`.
 
-use crate::spec::model::spec::{Architecture, Purpose};
+use crate::spec::model::architecture::{Architecture, Purpose};
 use crate::spec::model::units::Mode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

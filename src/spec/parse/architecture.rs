@@ -3,9 +3,9 @@
 //! Every key is documented here. What must be pointed at later (an address outside
 //! its network, an unknown role) keeps its span.
 
+use crate::spec::model::architecture::{Boot, Endpoints, Purpose, Via};
 use crate::spec::model::limits;
 use crate::spec::model::settings::{Replication, StaticFiles};
-use crate::spec::model::spec::{Boot, Endpoints, Purpose, Via};
 use crate::spec::model::units::{Prefix, Size};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //! packages on single servers, room for the database.
 
 use crate::error::Result;
-use crate::spec::model::spec::Cache;
+use crate::spec::model::architecture::Cache;
 use crate::spec::model::units::Size;
 use crate::spec::parse::architecture::{
     Named, RawAddresses, RawArchitecture, RawData, RawDiskChange, RawServer,

@@ -128,6 +128,8 @@ type SiteFile = (String, TreeFile);
 /// a line each. Links are followed to what is in the folder, too.
 fn files_of(folder: &Path) -> Result<(Vec<SiteFile>, Vec<String>)> {
     let inside = real(folder)?;
+    // As its user would type it: not ./website.
+    let shown = |path: &Path| path.strip_prefix(".").unwrap_or(path).display().to_string();
     let owner = std::fs::metadata(folder).map_err(|cause| Error::io("look at", folder, &cause))?;
     let (mut files, mut refused, mut bytes) = (Vec::new(), Vec::new(), 0);
     let mut walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
@@ -135,7 +137,7 @@ fn files_of(folder: &Path) -> Result<(Vec<SiteFile>, Vec<String>)> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(cause) => {
-                let path = cause.path().unwrap_or(folder).display();
+                let path = shown(cause.path().unwrap_or(folder));
                 let why = match cause.loop_ancestor() {
                     Some(_) => "a link to a folder that it is in".to_owned(),
                     None => cause.io_error().map_or(String::new(), ToString::to_string),
@@ -155,8 +157,7 @@ fn files_of(folder: &Path) -> Result<(Vec<SiteFile>, Vec<String>)> {
             };
         let outside = entry.path_is_symlink() && is_outside();
         if outside {
-            refused
-                .push(format!("{}: a link to what is not in the website", entry.path().display()));
+            refused.push(format!("{}: a link to what is not in the website", shown(entry.path())));
         }
         if is_other || outside {
             if entry.file_type().is_dir() {
@@ -168,7 +169,7 @@ fn files_of(folder: &Path) -> Result<(Vec<SiteFile>, Vec<String>)> {
                     bytes += file.1.content.len();
                     files.push(file);
                 }
-                Err(why) => refused.push(format!("{}: {why}", entry.path().display())),
+                Err(why) => refused.push(format!("{}: {why}", shown(entry.path()))),
             }
         }
         if files.len() + refused.len() > MOST_FILES || bytes > MOST_BYTES {
