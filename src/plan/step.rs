@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use std::sync::Arc;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// A package by name and digest; its file is in the pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
