@@ -13,7 +13,7 @@ use crate::progress;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use ureq::http::uri::PathAndQuery;
@@ -124,18 +124,21 @@ const ESCAPED: &AsciiSet = &CONTROLS
 /// Fetches files, keeping connections open between them.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    agent: ureq::Agent,
+    requests: OnceLock<Requests>,
     patience: Patience,
     proxies: Proxies,
+}
+
+/// What requests are sent with.
+#[derive(Debug, Clone)]
+struct Requests {
+    agent: ureq::Agent,
     /// The variable that should name certificates to trust, and names none.
     trusts_nobody: Option<&'static str>,
 }
 
-impl Fetcher {
-    /// A fetcher with this patience. It trusts the certificates that the machine trusts
-    /// (SSL_CERT_FILE and SSL_CERT_DIR, else the system's), and where there are none,
-    /// Mozilla's.
-    pub fn new(patience: Patience, proxies: Proxies) -> Fetcher {
+impl Requests {
+    fn new(patience: Patience) -> Requests {
         let certificates = rustls_native_certs::load_native_certs().certs;
         let certificates: Vec<Certificate<'static>> =
             certificates.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
@@ -158,7 +161,21 @@ impl Fetcher {
         let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
         let named = named.into_iter().find(|name| std::env::var_os(name).is_some());
-        Fetcher { agent, patience, proxies, trusts_nobody: named.filter(|_| is_empty) }
+        Requests { agent, trusts_nobody: named.filter(|_| is_empty) }
+    }
+}
+
+impl Fetcher {
+    /// A fetcher with this patience. It trusts the certificates that the machine trusts
+    /// (SSL_CERT_FILE and SSL_CERT_DIR, else the system's), and where there are none,
+    /// Mozilla's.
+    pub fn new(patience: Patience, proxies: Proxies) -> Fetcher {
+        Fetcher { requests: OnceLock::new(), patience, proxies }
+    }
+
+    /// Made when something is asked for: a build that fetches nothing reads no certificates.
+    fn requests(&self) -> &Requests {
+        self.requests.get_or_init(|| Requests::new(self.patience))
     }
 
     /// Fetches `path` below the mirror `base` into a writer that `make` makes anew
@@ -280,21 +297,22 @@ impl Fetcher {
 
     /// The request for a URL, through the proxy that counts there.
     fn request(&self, url: &Uri) -> Result<RequestBuilder<WithoutBody>, Attempt> {
-        if let Some(variable) = self.trusts_nobody.filter(|_| url.scheme_str() == Some("https")) {
+        let Requests { agent, trusts_nobody } = self.requests();
+        if let Some(variable) = trusts_nobody.filter(|_| url.scheme_str() == Some("https")) {
             let message = format!("there is no certificate where {variable} points to");
             return Err(Attempt::Ours(Error::input(message).hint(
                 "it names a file (SSL_CERT_FILE) or a folder (SSL_CERT_DIR) of the certificates that are trusted, in PEM",
             )));
         }
         let proxy = self.proxies.of(url).map_err(Attempt::Ours)?;
-        let Some(proxy) = proxy else { return Ok(self.agent.get(url)) };
+        let Some(proxy) = proxy else { return Ok(agent.get(url)) };
         if url.scheme_str() == Some("http") {
-            return through(&self.agent, &proxy, url);
+            return through(agent, &proxy, url);
         }
         // What is encrypted goes through a tunnel (CONNECT).
         let tunnel = ureq::Proxy::new(&proxy.uri.to_string());
         let tunnel = tunnel.map_err(|error| Attempt::Final(error.to_string(), LATER))?;
-        Ok(self.agent.get(url).config().proxy(Some(tunnel)).build())
+        Ok(agent.get(url).config().proxy(Some(tunnel)).build())
     }
 }
 

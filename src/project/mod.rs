@@ -80,6 +80,11 @@ pub struct Project {
     writes_lock: bool,
 }
 
+/// With this machine's proxies.
+fn fetcher() -> Fetcher {
+    Fetcher::new(Patience::default(), Proxies::of_host(Path::new("/")))
+}
+
 /// How packages are chosen anew.
 #[derive(Debug, Clone, Copy)]
 pub struct Resolving<'a> {
@@ -208,7 +213,7 @@ impl Project {
     /// When an archive cannot be read or believed, or there is no solution.
     pub fn resolve(&mut self, resolving: &Resolving<'_>) -> Result<bool> {
         let Resolving { policy, allow_older, at } = *resolving;
-        let fetcher = Fetcher::new(Patience::default(), Proxies::of_host(Path::new("/")));
+        let fetcher = fetcher();
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_err(|_| Error::build("this machine's clock stands before 1970"))?
@@ -327,8 +332,7 @@ impl Project {
     }
 
     fn pool(&self) -> Result<Pool> {
-        let fetcher = Fetcher::new(Patience::default(), Proxies::of_host(Path::new("/")));
-        Pool::new(self.store.root(), self.mirrors.clone(), fetcher, &self.lock)
+        Pool::new(self.store.root(), self.mirrors.clone(), fetcher(), &self.lock)
     }
 
     /// The unpacked closure of a set of tools, made if the store lacks it; its packages must be
