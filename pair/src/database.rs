@@ -33,6 +33,8 @@ pub struct Status {
     pub writable: bool,
     /// Whether readers are let in.
     pub readers: bool,
+    /// Whether what is read here is new enough: it takes writes, or follows and is not late.
+    pub fresh: bool,
     /// Whether the other one follows it, and has received all that was committed when it was
     /// last told to wait.
     pub replica_has_all: bool,
@@ -61,8 +63,10 @@ pub enum Replication {
     Restarted,
     /// It does, or tries to.
     Following,
-    /// It cannot: it has what the other one has not.
+    /// It cannot: it has what the other one has not, or lacks what that one has no more.
     Parted,
+    /// It receives, and cannot apply: the data differ.
+    Broken,
     /// Its data is being replaced by a copy of the other's.
     Copying,
 }

@@ -87,6 +87,14 @@ pub struct Member {
     beats: u64,
     sent: VecDeque<(u64, u64)>,
     unfollowed_since: Option<u64>,
+    /// Since when readers would get what is too old.
+    stale_since: Option<u64>,
+    /// Whether it is about to take over.
+    takes_over: bool,
+    /// Whether the machine is about to be stopped.
+    leaves: bool,
+    /// Whether a person has said that the primary will not come back.
+    is_forced: bool,
     /// Since when no majority was heard.
     isolated_since: Option<u64>,
     joining: bool,
@@ -149,6 +157,10 @@ impl Member {
             beats: number,
             sent: VecDeque::new(),
             unfollowed_since: None,
+            stale_since: None,
+            takes_over: false,
+            leaves: false,
+            is_forced: false,
             isolated_since: None,
             joining: false,
             stepped_out: None,
@@ -168,10 +180,45 @@ impl Member {
         self.need
     }
 
-    /// Whether the address for writes may be here.
+    /// Whether this database is the primary, and takes writes.
     pub fn may_write(&self) -> bool {
         let is_primary = self.known.is_some_and(|config| config.primary == self.own);
         is_primary && self.status.is_some_and(|status| status.open)
+    }
+
+    /// Whether the address for writes may be here. Also where the database is about to take over:
+    /// the address takes as long to move as that, and a database that is not the primary yet
+    /// takes no writes.
+    pub fn may_hold_address(&self) -> bool {
+        self.may_write() || self.takes_over
+    }
+
+    /// Whether this database, or the one that it follows, is the primary and was heard lately to
+    /// be fit: whether a write has somewhere to go, as far as is known here.
+    pub fn knows_a_writer(&self) -> bool {
+        let heard = |config: Config| self.hears_fit(config.primary);
+        self.may_write() || self.known.is_some_and(heard)
+    }
+
+    /// Whether so many voters are heard that something could be decided.
+    pub fn has_majority(&self) -> bool {
+        self.hears_majority()
+    }
+
+    /// Whether a voter was heard lately.
+    pub fn is_heard(&self, node: Node) -> bool {
+        node == self.own || self.hears(node)
+    }
+
+    /// The machine is about to be stopped: the other one is to take over, if it may.
+    pub fn leave(&mut self) {
+        self.leaves = true;
+    }
+
+    /// A person says that the primary is lost for good: this database takes over as soon as it
+    /// hears a majority, and not the primary, though it may lack acknowledged writes.
+    pub fn force_takeover(&mut self) {
+        self.is_forced = true;
     }
 
     /// Takes an event; gives what is to be done.

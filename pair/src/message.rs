@@ -40,6 +40,8 @@ pub struct Alive {
     pub config: Option<Config>,
     /// Whether its database answers and may be used; a witness has none.
     pub fit: bool,
+    /// Whether it is about to be stopped, and wants to be relieved at once.
+    pub leaves: bool,
     /// Whether its database has any data; not known until the database has answered once.
     pub has_data: Option<bool>,
     /// Whether it hears the first and the second database.

@@ -17,8 +17,10 @@ impl Member {
         let Some(status) = self.status else {
             self.unfollowed_since = None;
             self.stepped_out = None;
+            self.takes_over &= !leads && self.known.is_some();
             return;
         };
+        self.takes_over = false;
         match self.known {
             None => self.found(status, actions),
             Some(config) if config.primary == self.own => self.lead(config, status, actions),
@@ -62,6 +64,7 @@ impl Member {
 
     /// This database is the primary.
     pub(super) fn lead(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        self.is_forced = false;
         if status.data == Data::None {
             if !config.both {
                 self.need = Some(Need::DataLost);
@@ -71,10 +74,17 @@ impl Member {
         if !config.both && self.is_long(self.closed_since, self.times.lease) {
             self.need = Some(Need::CannotOpen);
         }
-        if !status.open {
+        // The other one may have taken over meanwhile: what is read here may be old.
+        let is_cut_off = self.is_long(self.isolated_since, self.times.lease);
+        let may_be_deposed = is_cut_off && (config.both || self.in_doubt);
+        if !status.open || may_be_deposed {
             self.joining = false;
             self.unfollowed_since = None;
-            self.open(config, status, actions);
+            match (status.open, may_be_deposed) {
+                (true, _) => actions.push(Action::Database(Command::Close)),
+                (false, false) => self.open(config, status, actions),
+                (false, true) => {}
+            }
             return;
         }
         if status.replication != Replication::Stopped {
@@ -167,8 +177,15 @@ impl Member {
             self.change(config, config.alone(), actions);
             return;
         }
+        // What it cannot apply it does not have. Once nobody counts on it, it copies.
+        if status.replication == Replication::Broken && config.both {
+            self.change(config, config.alone(), actions);
+            return;
+        }
         // What it has and the primary has not, it received to be acknowledged.
-        if in_sync && (is_gone || status.replication == Replication::Parted) {
+        let must = is_gone || status.replication == Replication::Parted;
+        let is_forced = self.is_forced && is_gone && status.data == Data::Some;
+        if (in_sync && must && status.writable) || is_forced {
             self.take_over(config, status, actions);
             return;
         }
@@ -182,7 +199,9 @@ impl Member {
         }
         let command = match (status.data, status.replication) {
             (_, Replication::Copying) => return,
-            (Data::None, _) | (Data::Some, Replication::Parted) if primary_is_there => {
+            (Data::None, _) | (Data::Some, Replication::Parted | Replication::Broken)
+                if primary_is_there =>
+            {
                 Command::Copy(config.primary)
             }
             // What waits to be applied would be deleted.
@@ -197,6 +216,7 @@ impl Member {
     }
 
     pub(super) fn take_over(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
+        self.takes_over = true;
         // Applied before it is asked for: a primary that crashes has what it has applied.
         if status.replication != Replication::Stopped {
             actions.push(Action::Database(Command::StopFollowing));
@@ -216,12 +236,17 @@ impl Member {
         self.begin(Operation::CompareAndSwap { from: Some(from), to }, actions);
     }
 
-    /// Who hears no majority may not be the primary any more, or follow one that is not.
+    /// Readers get nothing that is old: a database that hears no majority may follow one that is
+    /// not the primary any more. Not at once, as they have nowhere else to go while the role
+    /// moves.
     pub(super) fn lock_readers(&mut self, status: Status, actions: &mut Vec<Action>) {
-        let must = self.is_long(self.isolated_since, self.times.lease);
-        if status.readers == must {
-            let command = if must { Command::LockReaders } else { Command::LetReadersIn };
-            actions.push(Action::Database(command));
+        self.stale_since = self.since(self.stale_since, !status.fresh);
+        let is_old = self.is_long(self.stale_since, self.times.lease)
+            || self.is_long(self.isolated_since, self.times.lease);
+        if status.readers && is_old && !status.open {
+            actions.push(Action::Database(Command::LockReaders));
+        } else if !status.readers && status.fresh && !is_old {
+            actions.push(Action::Database(Command::LetReadersIn));
         }
     }
 }

@@ -35,6 +35,7 @@ impl Member {
             votes: self.acceptor.is_some(),
             config: self.known.filter(newer).or(accepted),
             fit: self.is_fit(),
+            leaves: self.leaves,
             has_data: self.has_data,
             hears: DATABASES.map(|node| node == self.own || self.hears_fit(node)),
         };
@@ -74,9 +75,11 @@ impl Member {
         at.is_some_and(|at| self.now < at + self.times.gone)
     }
 
+    /// Whether a database was fit lately: a command that takes a moment does not count against
+    /// it.
     pub(super) fn hears_fit(&self, node: Node) -> bool {
-        let fit_at = self.heard.get(&node).and_then(|heard| heard.fit_at);
-        fit_at.is_some_and(|at| self.now < at + self.times.gone)
+        let Some(heard) = self.heard.get(&node) else { return false };
+        !heard.alive.leaves && heard.fit_at.is_some_and(|at| self.now < at + self.times.gone)
     }
 
     pub(super) fn all_vote(&self) -> bool {

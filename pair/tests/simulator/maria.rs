@@ -58,6 +58,8 @@ pub(crate) struct Maria {
     /// Until when it is hung: it answers nobody.
     pub(crate) hung_until: u64,
     pub(crate) runs: bool,
+    /// Whether a crash cuts off what was not acknowledged.
+    pub(crate) cuts: bool,
     /// How often it was started: commands of before are gone.
     pub(crate) generation: u32,
     /// Until when a command is carried out: it gives no status meanwhile.
@@ -89,6 +91,7 @@ impl Maria {
             defect,
             hung_until: 0,
             runs: true,
+            cuts: false,
             generation: 0,
             busy_until: 0,
             applies_every: 150,
@@ -125,6 +128,10 @@ impl Maria {
         self.busy_until = 0;
         self.open = false;
         self.waits = false;
+        // What nobody was told of may be gone from its log, as `init_rpl_role = SLAVE` has it.
+        if let Some((length, _, _)) = self.waiting.front().filter(|_| self.cuts) {
+            self.history.truncate(length - 1);
+        }
         self.waiting.clear();
         if self.replication == Replication::Copying {
             self.data = Data::None;
@@ -172,6 +179,8 @@ impl Maria {
             replica_follows: replica.is_some(),
             writable: true,
             readers: self.readers,
+            fresh: self.open
+                || (self.replication == Replication::Following && now < self.heard + 2 * SILENT),
             stalled: self.waiting.front().map_or(0, |(_, _, since)| now - since),
         })
     }

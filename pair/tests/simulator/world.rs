@@ -251,9 +251,11 @@ impl World {
     /// The power goes, and comes back after so long.
     pub(crate) fn power_cut(&mut self, node: Node, lasts: u64) {
         let at = self.now + lasts + BOOT;
+        let cuts = self.random.below(2) == 0;
         let machine = self.machine(node);
         machine.member = None;
         machine.starts += 1;
+        machine.maria.cuts = cuts;
         machine.maria.crash();
         if machine.maria.defect == Some(Defect::RegisterForgotten) {
             machine.acceptor = Some(Acceptor::EMPTY);
@@ -266,8 +268,11 @@ impl World {
         self.power_cut(node, lasts);
         let machine = self.machine(node);
         let (defect, applies_every) = (machine.maria.defect, machine.maria.applies_every);
+        // Commands that are late were for the machine before.
+        let generation = machine.maria.generation;
         machine.maria = Maria::blank(defect);
         (machine.maria.runs, machine.maria.applies_every) = (false, applies_every);
+        machine.maria.generation = generation;
         machine.acceptor = None;
         machine.lost = true;
         // Nothing is left of these three: what comes next is another pair's first day.
@@ -292,10 +297,12 @@ impl World {
     /// The database's process ends, and is started again after so long.
     pub(crate) fn kill_database(&mut self, node: Node, lasts: u64) {
         let at = self.now + lasts;
+        let cuts = self.random.below(2) == 0;
         let machine = self.machine(node);
         if machine.member.is_none() {
             return;
         }
+        machine.maria.cuts = cuts;
         machine.maria.crash();
         let generation = machine.maria.generation;
         self.push(at, What::DatabaseStarts(node, generation));

@@ -1,0 +1,167 @@
+//! The agent of a pair of databases, on both of them and on the witness: carries out what the
+//! deciding part (the library of this crate) wants done, and tells it what it sees.
+//!
+//! One thread decides; the others wait for what takes time (datagrams, MariaDB, the disk, copies)
+//! and send it what they have seen. `docs/pairs.md` of imagebuild has the protocol.
+
+mod commands;
+mod copying;
+mod look;
+mod register_file;
+mod report;
+mod runtime;
+mod session;
+mod settings;
+mod threads;
+mod wire;
+
+use settings::Settings;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "\
+The pair of databases.
+
+  imagebuild-replication [status]        how this server sees it; ends with 1 if anything
+                                         needs a person, or is not back to normal yet
+  imagebuild-replication status --json   the same for programs
+  imagebuild-replication well            whether this server is, by itself: 0 or 1
+  imagebuild-replication takeover        the primary is lost for good: this database is to
+                                         take writes, though it may lack the last ones
+  imagebuild-replication ask ADDRESS reads|writes
+                                         whether the database server there would be of use
+  imagebuild-replication run             the agent
+  imagebuild-replication leave           the machine is about to stop: hand the writes over
+  imagebuild-replication swap            complete what a power cut interrupted, before
+                                         MariaDB starts
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("imagebuild-replication: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// By how many times all is slower here: the credential `time-scale` of tests.
+fn factor() -> u64 {
+    let value = std::env::var("TIME_SCALE").ok();
+    let value = value.or_else(|| {
+        let timers = fs::read_to_string("/run/imagebuild/timers.env").ok()?;
+        Some(report::value(&timers, "TIME_SCALE").to_owned())
+    });
+    value.and_then(|text| text.parse().ok()).filter(|factor| *factor > 0).unwrap_or(1)
+}
+
+fn run(words: &[&str]) -> Result<ExitCode, String> {
+    if let ["help" | "--help" | "-h"] = words {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let ["ask", address, what @ ("reads" | "writes")] = words {
+        let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+        return Ok(ExitCode::from(u8::from(!ask(address, what))));
+    }
+    let path = std::env::var("IMAGEBUILD_PAIR_CONF");
+    let path = path.unwrap_or_else(|_| "/usr/lib/imagebuild/pair.conf".to_owned());
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let settings = Settings::read(&text).map_err(|why| format!("{path}: {why}"))?;
+    let state = || report::read(&settings.run, factor());
+    let code = |is_good: bool| ExitCode::from(u8::from(!is_good));
+    match words {
+        ["run"] => runtime::run(&settings, factor()),
+        [] | ["status"] => {
+            let text = state()?;
+            print!("{text}");
+            Ok(code(report::is_well(&text)))
+        }
+        ["status", "--json"] => {
+            let text = state()?;
+            print!("{}", report::json(&text));
+            Ok(code(report::is_well(&text)))
+        }
+        ["well"] => {
+            let text = state()?;
+            let is = |key, value| report::value(&text, key) == value;
+            Ok(code(is("role", "witness") || is("reads", "yes")))
+        }
+        ["leave"] => leave(&settings),
+        ["takeover"] => takeover(&settings, &state()?),
+        ["swap"] => match &settings.database {
+            Some(database) => copying::complete(&database.data).map(|()| ExitCode::SUCCESS),
+            None => Ok(ExitCode::SUCCESS),
+        },
+        _ => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+/// Asks the agent of another server; no answer is a no.
+fn ask(address: IpAddr, what: &str) -> bool {
+    const PORT: u16 = 4306;
+    let patience = Duration::from_secs(2 * factor());
+    let answer = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, PORT), patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(b"state\n")?;
+        let mut text = String::new();
+        stream.take(64 * 1024).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    answer().is_ok_and(|text| report::value(&text, what) == "yes")
+}
+
+/// The other database takes over, if it may; no longer than a stop may take.
+fn leave(settings: &Settings) -> Result<ExitCode, String> {
+    let asked = settings.run.join("leave");
+    File::create(&asked).map_err(|error| format!("{}: {error}", asked.display()))?;
+    let own = &settings.own().name;
+    for _ in 0..50 * factor() {
+        let text = fs::read_to_string(settings.run.join("state")).unwrap_or_default();
+        let is = |key, value: &str| report::value(&text, key) == value;
+        // Alone, or with a replica that does not count: nobody may take over.
+        if !is("primary", own) || is("both", "no") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn takeover(settings: &Settings, state: &str) -> Result<ExitCode, String> {
+    if settings.database.is_none() || report::value(state, "role") != "replica" {
+        return Err("only a replica takes over".to_owned());
+    }
+    let primary = report::value(state, "primary");
+    println!(
+        "{primary} must be off, and lost for good: what only it has will be set aside there\n\
+         when it comes back, and this database takes writes without that.\n\
+         Type its name to go on:"
+    );
+    let mut line = String::new();
+    BufReader::new(std::io::stdin()).read_line(&mut line).map_err(|error| error.to_string())?;
+    if line.trim() != primary {
+        return Err("nothing was done".to_owned());
+    }
+    File::create(settings.run.join("takeover")).map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Bytes that nobody can guess.
+fn random() -> Result<[u8; 16], String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| format!("/dev/urandom: {error}"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,454 @@
+//! The thread that decides: takes what others have seen, asks the deciding part, and sees to it
+//! that what that wants is done in its order.
+
+use crate::commands::{Commander, Process, kill};
+use crate::copying::set_aside;
+use crate::look::{Look, More};
+use crate::register_file::{Found, RegisterFile};
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::threads::{self, Seen, Sockets, lock, targets};
+use crate::wire::{self, Key};
+use imagebuild_pair::{
+    Action, Command, Config, Data, Event, Member, Members, Message, Need, Node, Replication,
+    Status, Times,
+};
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A turn, in milliseconds at normal speed.
+const TURN: u64 = 50;
+/// Between two looks at MariaDB.
+const LOOK: u64 = 80;
+/// A look is of no more use after so long.
+const LOOK_LASTS: u64 = 400;
+/// A disk that has taken no write for so long takes none.
+const DISK_LASTS: u64 = 4000;
+/// MariaDB is killed when a command or a look has had no answer for so long.
+const HANGS: u64 = 60_000;
+
+/// The agent, until its end.
+pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> {
+    let io = |error: std::io::Error| error.to_string();
+    fs::create_dir_all(&settings.run).map_err(io)?;
+    let _ = fs::remove_file(settings.run.join("leave"));
+    let _ = fs::remove_file(settings.run.join("takeover"));
+    let secret = fs::read_to_string(&settings.secret)
+        .map_err(|error| format!("{}: {error}", settings.secret.display()))?;
+    let secret = secret.trim_end_matches('\n');
+    let key = Key::new(secret.as_bytes(), settings)?;
+    let (register, found) = RegisterFile::open(&settings.register, settings)
+        .map_err(|error| format!("{}: {error}", settings.register.display()))?;
+    let acceptor = match found {
+        Found::State(state) => Some(state),
+        Found::Nothing => None,
+        Found::Damaged => {
+            eprintln!("the register's file is damaged, or another machine's: it is set aside");
+            None
+        }
+    };
+    let own = Node(settings.own as u8);
+    let members = Members::with_witnesses(settings.members.len() as u8 - 2);
+    let number = u64::from_be_bytes(*crate::random()?.first_chunk().ok_or("no random number")?);
+    let member = Member::new(own, members, Times::default().scaled(factor), acceptor, number);
+
+    let (sender, seen) = channel();
+    let state = Arc::new(Mutex::new(String::new()));
+    let sockets = threads::receive(settings, &key, &sender);
+    threads::serve(settings, &key, &state);
+    let commands = settings.database.as_ref().map(|database| {
+        threads::look(database, Duration::from_millis(LOOK * factor), &sender);
+        threads::write_to_disk(database, &sender);
+        threads::command(Commander::new(settings, database, secret, factor), &sender)
+    });
+    let now = Instant::now();
+    let mut agent = Agent {
+        settings,
+        key,
+        factor,
+        began: now,
+        member,
+        own,
+        register,
+        sockets,
+        sender,
+        commands,
+        state,
+        look: None,
+        unanswered: None,
+        looked_at: now,
+        told: None,
+        running: None,
+        was_open: false,
+        answered_at: now,
+        copies: false,
+        copy_failed: None,
+        waits: 0,
+        has_all: None,
+        waiting: HashMap::new(),
+        disk_wrote: now,
+        is_leaving: false,
+        said: String::new(),
+        shown: None,
+        address: None,
+        reported: None,
+    };
+    let turn = Duration::from_millis(TURN * factor);
+    let mut next = Instant::now();
+    loop {
+        match seen.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(what) => agent.take(what)?,
+            Err(RecvTimeoutError::Timeout) => {
+                next = Instant::now() + turn;
+                agent.turn()?;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err("all threads have ended".to_owned()),
+        }
+    }
+}
+
+struct Agent<'a> {
+    settings: &'a Settings,
+    key: Key,
+    factor: u64,
+    began: Instant,
+    member: Member,
+    own: Node,
+    register: RegisterFile,
+    sockets: Sockets,
+    sender: Sender<Seen>,
+    commands: Option<Sender<Command>>,
+    /// What is answered to `state`.
+    state: Arc<Mutex<String>>,
+    /// The last look, when it ended, and at which process.
+    look: Option<(Look, Instant, Process)>,
+    /// Why the last look found nothing.
+    unanswered: Option<String>,
+    /// When a look was answered last, or failed: one that hangs does neither.
+    looked_at: Instant,
+    /// The process that was told to follow, or not to.
+    told: Option<Process>,
+    /// The command that has no answer yet, and since when.
+    running: Option<(Command, Instant)>,
+    /// Whether it took writes when the command was given.
+    was_open: bool,
+    /// When the last command had its answer.
+    answered_at: Instant,
+    copies: bool,
+    copy_failed: Option<Instant>,
+    /// How often it was told to wait; a proof is of one of them.
+    waits: u64,
+    has_all: Option<(u64, Process)>,
+    /// Commits that wait for the replica, and since when.
+    waiting: HashMap<String, Instant>,
+    disk_wrote: Instant,
+    is_leaving: bool,
+    said: String,
+    shown: Option<(Option<Config>, Option<Need>)>,
+    /// What keepalived was told last.
+    address: Option<bool>,
+    reported: Option<Instant>,
+}
+
+impl Agent<'_> {
+    fn take(&mut self, seen: Seen) -> Result<(), String> {
+        match seen {
+            Seen::Message(from, message) => {
+                let actions = self.member.handle(Event::Message { from, message });
+                self.act(actions)?;
+            }
+            Seen::Look(began, found) => {
+                self.looked_at = Instant::now();
+                // One that began before the last command was answered says nothing of it.
+                let is_new = self.running.is_none() && began >= self.answered_at;
+                self.look = match found {
+                    Ok((look, process)) => {
+                        self.unanswered = None;
+                        self.note_waiting(&look);
+                        is_new.then_some((look, began, process))
+                    }
+                    Err(why) => {
+                        self.unanswered = Some(why);
+                        None
+                    }
+                };
+            }
+            Seen::Done(command, done) => self.done(command, done),
+            Seen::Copied(done) => {
+                self.copies = false;
+                self.look = None;
+                self.told = None;
+                if let Err(why) = done {
+                    self.say(format!("the copy has failed: {why}"));
+                    self.copy_failed = Some(Instant::now());
+                }
+            }
+            Seen::HasAll(number, process) => self.has_all = Some((number, process)),
+            Seen::DiskWrites => self.disk_wrote = Instant::now(),
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, command: Command, done: Result<Process, String>) {
+        self.running = None;
+        self.answered_at = Instant::now();
+        self.look = None;
+        match done {
+            Ok(process) => {
+                self.said.clear();
+                if matches!(command, Command::Follow(_) | Command::StopFollowing) {
+                    self.told = Some(process);
+                } else if command == Command::Wait {
+                    self.waits += 1;
+                    // Not in a database that takes no writes: its history must not grow.
+                    if let Some(database) =
+                        self.settings.database.as_ref().filter(|_| self.was_open)
+                    {
+                        threads::prove(database, self.waits, &self.sender);
+                    }
+                }
+            }
+            Err(why) => self.say(format!("{command:?}: {why}")),
+        }
+    }
+
+    fn milliseconds(&self, count: u64) -> Duration {
+        Duration::from_millis(count * self.factor)
+    }
+
+    /// Since when each commit waits: of a statement only MariaDB knows when it began.
+    fn note_waiting(&mut self, look: &Look) {
+        let now = Instant::now();
+        let before = std::mem::take(&mut self.waiting);
+        let since = |one: &String| before.get(one).copied().unwrap_or(now);
+        self.waiting = look.waiting.iter().map(|one| (one.clone(), since(one))).collect();
+    }
+
+    fn turn(&mut self) -> Result<(), String> {
+        if !self.is_leaving && self.settings.run.join("leave").exists() {
+            self.is_leaving = true;
+            self.member.leave();
+        }
+        let forced = self.settings.run.join("takeover");
+        if forced.exists() {
+            let _ = fs::remove_file(forced);
+            self.member.force_takeover();
+        }
+        let database = self.status();
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let actions = self.member.handle(Event::Tick { now, database });
+        self.act(actions)?;
+        self.show(database);
+        self.end_what_hangs();
+        Ok(())
+    }
+
+    /// What is known of MariaDB now.
+    fn status(&self) -> Option<Status> {
+        if self.copies {
+            return Some(COPYING);
+        }
+        if self.running.is_some() {
+            return None;
+        }
+        let (look, began, process) = self.look.as_ref()?;
+        if began.elapsed() > self.milliseconds(LOOK_LASTS) {
+            return None;
+        }
+        let told = self.told.as_ref() == Some(process);
+        let oldest = self.waiting.values().map(Instant::elapsed).max().unwrap_or_default();
+        // The deciding part counts in this machine's time.
+        let stalled = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
+        let max_lag = self.settings.database.as_ref().map_or(0, |one| one.max_lag * self.factor);
+        let has_all = self.has_all.as_ref();
+        let replica_has_all = has_all.is_some_and(|(n, of)| *n == self.waits && of == process);
+        let disk_writes = self.disk_wrote.elapsed() < self.milliseconds(DISK_LASTS);
+        Some(look.status(told, stalled, More { max_lag, disk_writes, replica_has_all }))
+    }
+
+    fn act(&mut self, actions: Vec<Action>) -> Result<(), String> {
+        for action in actions {
+            match action {
+                Action::Save(acceptor) => {
+                    // Nothing may be answered that is not on disk.
+                    self.register.save(acceptor).map_err(|error| {
+                        format!("{}: {error}", self.settings.register.display())
+                    })?;
+                }
+                Action::Send(to, message) => self.send(to, message),
+                Action::Database(command) => self.tell(command),
+            }
+        }
+        Ok(())
+    }
+
+    /// By every network: one that is down must not cut anybody off.
+    fn send(&self, to: Node, message: Message) {
+        let bytes = wire::encode(&self.key, self.own, to, message);
+        let sockets = lock(&self.sockets);
+        for (place, address) in targets(self.settings, to) {
+            if let Some(Some(socket)) = sockets.get(place) {
+                let _ = socket.send_to(&bytes, SocketAddr::new(address, self.settings.port));
+            }
+        }
+    }
+
+    fn tell(&mut self, command: Command) {
+        let Some(database) = &self.settings.database else { return };
+        if self.running.is_some() || self.copies {
+            return;
+        }
+        if let Command::Copy(from) = command {
+            // One that has just failed would fail again.
+            let pause = self.milliseconds(10_000);
+            if self.copy_failed.is_some_and(|at| at.elapsed() < pause) {
+                return;
+            }
+            let has_data = self.status().is_some_and(|status| status.data == Data::Some);
+            self.copies = true;
+            let what = (from, has_data);
+            threads::copy(self.settings, database, &self.key, what, self.factor, &self.sender);
+            return;
+        }
+        if command == Command::NoWait {
+            // What is answered from now on was not received by the replica.
+            self.waits += 1;
+        }
+        if !matches!(command, Command::LetReadersIn | Command::LockReaders) {
+            eprintln!("MariaDB: {}", told(command));
+        }
+        self.was_open = self.status().is_some_and(|status| status.open);
+        self.running = Some((command, Instant::now()));
+        if self.commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
+            self.say("nobody carries commands out".to_owned());
+        }
+    }
+
+    /// MariaDB that answers nothing for a minute will not do so any more.
+    fn end_what_hangs(&mut self) {
+        let Some(database) = &self.settings.database else { return };
+        let limit = self.milliseconds(HANGS);
+        let command = self.running.is_some_and(|(_, since)| since.elapsed() > limit);
+        if self.copies || !(command || self.looked_at.elapsed() > limit) {
+            return;
+        }
+        self.looked_at = Instant::now();
+        let why = kill(database).and_then(|()| crate::commands::program(&database.start));
+        self.say(format!("MariaDB has not answered for a minute, and was killed: {why:?}"));
+    }
+
+    fn say(&mut self, text: String) {
+        if text != self.said {
+            eprintln!("{text}");
+        }
+        self.said = text;
+    }
+
+    /// For keepalived at once, for all others twice a second.
+    fn show(&mut self, status: Option<Status>) {
+        let may_hold = self.member.may_hold_address();
+        if self.address != Some(may_hold) {
+            self.address = Some(may_hold);
+            // keepalived: not 0 is a fault.
+            let word = if may_hold { "0\n" } else { "1\n" };
+            if let Err(error) = fs::write(self.settings.run.join("address-fault"), word) {
+                self.say(format!("address-fault: {error}"));
+                self.address = None;
+            }
+        }
+        let now = (self.member.known(), self.member.need());
+        let has_changed = self.shown != Some(now);
+        let is_due = self.reported.is_none_or(|at| at.elapsed() > self.milliseconds(500));
+        if !has_changed && !is_due {
+            return;
+        }
+        self.reported = Some(Instant::now());
+        let look = self.look.as_ref().map(|(look, _, _)| look);
+        let data = self.settings.database.as_ref().map(|database| &database.data);
+        let aside = data.map(|data| set_aside(data)).unwrap_or_default();
+        let text = Report {
+            settings: self.settings,
+            member: &self.member,
+            status,
+            position: look.map_or("unknown".to_owned(), |look| look.position.clone()),
+            lag: look.and_then(|look| look.lag),
+            said: self.unanswered.as_ref().unwrap_or(&self.said),
+            copies: self.copies,
+            set_aside: aside.iter().map(|path| path.display().to_string()).collect(),
+        }
+        .text();
+        if has_changed {
+            self.shown = Some(now);
+            self.announce(now);
+        }
+        let new = self.settings.run.join("state.new");
+        let written =
+            fs::write(&new, &text).and_then(|()| fs::rename(&new, self.settings.run.join("state")));
+        if let Err(error) = written {
+            self.say(format!("state: {error}"));
+        }
+        *lock(&self.state) = text;
+        alive();
+    }
+
+    fn announce(&self, (known, need): (Option<Config>, Option<Need>)) {
+        let name = |node: Node| &self.settings.members[usize::from(node.0)].name;
+        match known {
+            Some(config) if config.both => {
+                eprintln!("epoch {}: {} writes, both have it", config.epoch, name(config.primary));
+            }
+            Some(config) => {
+                eprintln!("epoch {}: {} writes, alone", config.epoch, name(config.primary));
+            }
+            None => eprintln!("it is not known yet who writes"),
+        }
+        if let Some(need) = need {
+            eprintln!("*** {need:?}");
+        }
+    }
+}
+
+/// A database whose data is being replaced.
+const COPYING: Status = Status {
+    data: Data::None,
+    open: false,
+    waits: false,
+    writers: false,
+    replication: Replication::Copying,
+    applied: false,
+    writable: false,
+    readers: false,
+    fresh: false,
+    replica_has_all: false,
+    replica_follows: false,
+    stalled: 0,
+};
+
+fn told(command: Command) -> &'static str {
+    match command {
+        Command::Found => "begin the first history",
+        Command::Open => "take writes",
+        Command::Close => "killed, and started again: take no writes",
+        Command::Wait => "answer a commit when the replica has it",
+        Command::NoWait => "answer a commit at once",
+        Command::Follow(_) => "follow the primary",
+        Command::StopFollowing => "receive nothing",
+        Command::Copy(_) => "copy the primary's data",
+        Command::LockReaders => "no readers: this may be old",
+        Command::LetReadersIn => "readers are let in",
+    }
+}
+
+/// Tells systemd that the agent does not hang (sd_notify(3)).
+fn alive() {
+    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
+    if let Ok(socket) = UnixDatagram::unbound() {
+        let _ = socket.send_to(b"WATCHDOG=1", path);
+    }
+}

@@ -1,0 +1,225 @@
+//! Who waits for what takes time, and sends what it has seen to the thread that decides.
+
+use crate::commands::{self, Commander, Process};
+use crate::copying;
+use crate::look::{Look, query};
+use crate::settings::{Database, Settings};
+use crate::wire::{self, Key};
+use imagebuild_pair::{Command, Message, Node};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What was seen.
+pub(crate) enum Seen {
+    /// A message of a member.
+    Message(Node, Message),
+    /// A look at MariaDB that began then, or why there is none.
+    Look(Instant, Result<(Look, Process), String>),
+    /// What became of the command, and which process was told.
+    Done(Command, Result<Process, String>),
+    /// What became of the copy.
+    Copied(Result<(), String>),
+    /// The replica has received all that was committed before the wait with this number.
+    HasAll(u64, Process),
+    /// The disk has taken a write.
+    DiskWrites,
+}
+
+/// Sockets for datagrams, one for each of the own addresses, once it is there.
+pub(crate) type Sockets = Arc<Mutex<Vec<Option<UdpSocket>>>>;
+
+/// Locks a mutex, also one whose holder has panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Receives datagrams on every own address. An address may come later than the agent.
+pub(crate) fn receive(settings: &Settings, key: &Key, seen: &Sender<Seen>) -> Sockets {
+    let addresses = settings.own().addresses.clone();
+    let sockets: Sockets = Arc::new(Mutex::new(addresses.iter().map(|_| None).collect()));
+    let (own, count) = (Node(settings.own as u8), settings.members.len() as u8);
+    for (place, address) in addresses.into_iter().enumerate() {
+        let (key, seen, sockets) = (key.clone(), seen.clone(), Arc::clone(&sockets));
+        let at = SocketAddr::new(address, settings.port);
+        thread::spawn(move || {
+            let socket = until_bound(|| UdpSocket::bind(at));
+            lock(&sockets)[place] = socket.try_clone().ok();
+            let mut bytes = [0; 512];
+            loop {
+                let Ok((length, _)) = socket.recv_from(&mut bytes) else {
+                    // An answer of ICMP to something sent.
+                    thread::sleep(Duration::from_millis(10));
+                    continue;
+                };
+                if let Some((from, message)) = wire::decode(&key, own, count, &bytes[..length]) {
+                    if seen.send(Seen::Message(from, message)).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+    sockets
+}
+
+fn until_bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
+    let mut said = false;
+    loop {
+        match bind() {
+            Ok(socket) => return socket,
+            Err(error) if !said => {
+                eprintln!("waiting for the address: {error}");
+                said = true;
+            }
+            Err(_) => {}
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Answers over TCP: `state` for everybody whom the firewall lets in, `copy` for members.
+pub(crate) fn serve(settings: &Settings, key: &Key, state: &Arc<Mutex<String>>) {
+    for address in settings.own().addresses.clone() {
+        let at = SocketAddr::new(address, settings.port);
+        let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(state));
+        thread::spawn(move || {
+            let listener = until_bound(|| TcpListener::bind(at));
+            let busy = Arc::new(AtomicUsize::new(0));
+            for stream in listener.incoming().flatten() {
+                // Each is short but for a copy; more of them at once are no friends.
+                if busy.load(Ordering::Relaxed) >= 16 {
+                    continue;
+                }
+                busy.fetch_add(1, Ordering::Relaxed);
+                let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(&state));
+                let busy = Arc::clone(&busy);
+                thread::spawn(move || {
+                    if let Err(why) = answer(&settings, &key, &state, stream) {
+                        eprintln!("{why}");
+                    }
+                    busy.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        });
+    }
+}
+
+fn answer(
+    settings: &Settings,
+    key: &Key,
+    state: &Mutex<String>,
+    stream: TcpStream,
+) -> Result<(), String> {
+    let io = |error: std::io::Error| error.to_string();
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).map_err(io)?;
+    stream.set_write_timeout(Some(Duration::from_secs(60))).map_err(io)?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    // Who only looks whether the port is open says nothing.
+    if (&mut stream).take(64).read_line(&mut line).is_err() {
+        return Ok(());
+    }
+    match (line.trim(), &settings.database) {
+        ("state", _) => {
+            let text = lock(state).clone();
+            // Who asked may have gone.
+            let _ = stream.get_mut().write_all(text.as_bytes());
+            Ok(())
+        }
+        ("copy", Some(database)) => copying::serve(key, database, &settings.run, stream),
+        _ => Ok(()),
+    }
+}
+
+/// Looks at MariaDB again and again.
+pub(crate) fn look(database: &Database, every: Duration, seen: &Sender<Seen>) {
+    let (database, seen) = (database.clone(), seen.clone());
+    thread::spawn(move || {
+        let query = query(&database.data.display().to_string());
+        let mut session = None;
+        loop {
+            let began = Instant::now();
+            let found = Commander::look(&database, &query, &mut session);
+            if seen.send(Seen::Look(began, found)).is_err() {
+                return;
+            }
+            thread::sleep(every.saturating_sub(began.elapsed()).max(every / 4));
+        }
+    });
+}
+
+/// Carries commands out, one after the other.
+pub(crate) fn command(mut commander: Commander, seen: &Sender<Seen>) -> Sender<Command> {
+    let (sender, commands): (Sender<Command>, Receiver<Command>) = channel();
+    let seen = seen.clone();
+    thread::spawn(move || {
+        for command in commands {
+            let done = commander.run(command);
+            if seen.send(Seen::Done(command, done)).is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
+
+/// Proves that the replica has everything, for the wait with a number.
+pub(crate) fn prove(database: &Database, number: u64, seen: &Sender<Seen>) {
+    let (database, seen) = (database.clone(), seen.clone());
+    thread::spawn(move || match commands::prove(&database, number) {
+        Ok(process) => {
+            let _ = seen.send(Seen::HasAll(number, process));
+        }
+        Err(why) => eprintln!("the replica was not seen to have everything: {why}"),
+    });
+}
+
+/// Fetches a copy.
+pub(crate) fn copy(
+    settings: &Settings,
+    database: &Database,
+    key: &Key,
+    (from, has_data): (Node, bool),
+    factor: u64,
+    seen: &Sender<Seen>,
+) {
+    let (settings, database, key) = (settings.clone(), database.clone(), key.clone());
+    let seen = seen.clone();
+    thread::spawn(move || {
+        let from = usize::from(from.0);
+        let done = copying::fetch(&key, &settings, &database, from, has_data, factor);
+        let _ = seen.send(Seen::Copied(done));
+    });
+}
+
+/// Writes to the database's disk once a second: one that is read-only or hangs is noticed.
+pub(crate) fn write_to_disk(database: &Database, seen: &Sender<Seen>) {
+    let (path, seen) = (database.data.join(".imagebuild-copy-probe"), seen.clone());
+    thread::spawn(move || {
+        loop {
+            let written = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+            let written = written.and_then(|file| {
+                file.write_all_at(&[b'.'; 4096], 0)?;
+                file.sync_data()
+            });
+            if written.is_ok() && seen.send(Seen::DiskWrites).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+}
+
+/// Where a member is reached from each own address.
+pub(crate) fn targets(settings: &Settings, to: Node) -> Vec<(usize, IpAddr)> {
+    let peer = &settings.members[usize::from(to.0)];
+    peer.addresses.iter().copied().enumerate().collect()
+}
