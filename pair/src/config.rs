@@ -19,8 +19,9 @@ impl Node {
     }
 }
 
-/// All voters: the two databases, and witnesses. Their number is odd, so that as many as
-/// possible may be lost.
+/// All voters: the two databases, and witnesses. With witnesses their number is odd, so that as
+/// many as possible may be lost. Two databases alone can only guess which of them is cut off:
+/// see [`crate::Event::Tick`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Members {
     count: u8,
@@ -30,9 +31,10 @@ impl Members {
     /// The databases and so many witnesses.
     ///
     /// # Panics
-    /// When the number of voters would be even: then one of them is of no use.
+    /// When there are witnesses, and the number of voters would be even: then one of them is of
+    /// no use.
     pub fn with_witnesses(witnesses: u8) -> Members {
-        assert!(witnesses % 2 == 1, "two databases want an odd number of witnesses");
+        assert!(witnesses == 0 || witnesses % 2 == 1, "not an odd number of witnesses");
         Members { count: 2 + witnesses }
     }
 

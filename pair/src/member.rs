@@ -21,6 +21,11 @@ pub enum Event {
         now: u64,
         /// What the database says; nothing if it does not answer, or if this is a witness.
         database: Option<Status>,
+        /// Of two databases without a witness: whether this machine sees others (a gateway, at
+        /// this moment), so that a silent peer is taken for lost. Both may think so of each
+        /// other when all links between them are cut: then both write, and at the end the
+        /// writes of one are set aside.
+        is_connected: bool,
     },
     /// A message has come.
     Message {
@@ -72,6 +77,11 @@ pub struct Member {
     round: Option<Round>,
     /// The highest number of a round that was heard of.
     highest: u64,
+    /// For how long the peer has been silent while this one was watching.
+    silence: u64,
+    is_connected: bool,
+    /// Whether the register was read since the start with the votes of a majority.
+    has_met: bool,
     /// No round begins before.
     next_round: u64,
     /// Whether a change may have been chosen that is not known.
@@ -147,6 +157,9 @@ impl Member {
             recovery: Recovery { number, ..Recovery::default() },
             round: None,
             highest: 0,
+            silence: 0,
+            is_connected: false,
+            has_met: false,
             next_round: 0,
             in_doubt: true,
             known: None,
@@ -225,7 +238,10 @@ impl Member {
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Tick { now, database } => self.tick(now, database, &mut actions),
+            Event::Tick { now, database, is_connected } => {
+                self.watch_peer(now, is_connected);
+                self.tick(now, database, &mut actions);
+            }
             Event::Message { from, message } => self.take(from, message, &mut actions),
         }
         actions
@@ -310,7 +326,7 @@ mod tests {
         let acceptor = Acceptor { promised: ballot, accepted: Some((ballot, config)) };
         let members = Members::with_witnesses(1);
         let mut member = Member::new(A, members, Times::default(), Some(acceptor), 9);
-        let actions = member.handle(Event::Tick { now: 1, database: None });
+        let actions = member.handle(Event::Tick { now: 1, database: None, is_connected: false });
         let [Request::Prepare(ballot)] = asked(&actions)[..] else { panic!("{actions:?}") };
         (member, ballot)
     }
@@ -348,9 +364,9 @@ mod tests {
             let state = Some(Acceptor { promised: Ballot { number: 8, by: A }, accepted: None });
             Message::Recovered { number, state }
         };
-        member.handle(Event::Tick { now: 0, database: None });
+        member.handle(Event::Tick { now: 0, database: None, is_connected: false });
         member.handle(Event::Message { from: A, message: recovered(71) });
-        member.handle(Event::Tick { now: 1000, database: None });
+        member.handle(Event::Tick { now: 1000, database: None, is_connected: false });
         let actions = member.handle(Event::Message { from: A.peer(), message: recovered(71) });
         assert_eq!(actions, []);
         member.handle(Event::Message { from: A, message: recovered(72) });

@@ -168,8 +168,9 @@ impl Round {
         Request::Prepare(self.ballot)
     }
 
-    /// Takes a reply.
-    pub fn take(&mut self, from: Node, reply: Reply, members: Members) -> Progress {
+    /// Takes a reply. `quorum` votes are enough: more than half, or one of two databases whose
+    /// other one is lost.
+    pub fn take(&mut self, from: Node, reply: Reply, members: Members, quorum: usize) -> Progress {
         match reply {
             Reply::Promise { ballot, accepted } if ballot == self.ballot => {
                 if self.proposal.is_some() {
@@ -182,7 +183,7 @@ impl Round {
                 let is_first =
                     matches!(self.operation, Operation::CompareAndSwap { from: None, .. })
                         && self.newest.is_none();
-                let wanted = if is_first { members.count() } else { members.majority() };
+                let wanted = if is_first { members.count() } else { quorum };
                 if self.promised_by.len() < wanted {
                     return Progress::Waiting;
                 }
@@ -198,7 +199,7 @@ impl Round {
             }
             Reply::Accepted { ballot } if ballot == self.ballot => {
                 self.accepted_by.insert(from);
-                if self.accepted_by.len() < members.majority() {
+                if self.accepted_by.len() < quorum {
                     return Progress::Waiting;
                 }
                 Progress::Chosen(self.proposal)
@@ -247,17 +248,17 @@ mod tests {
         let mut a = Acceptor::EMPTY;
         let ballot = Ballot { number: 2, by: A };
         let mut round = Round::new(ballot, 0, Operation::Read);
-        assert_eq!(round.take(A, a.reply(round.request()), members), Progress::Waiting);
+        assert_eq!(round.take(A, a.reply(round.request()), members, 2), Progress::Waiting);
         let accept = Request::Accept(ballot, config(7));
-        assert_eq!(round.take(W, w.reply(round.request()), members), Progress::Ask(accept));
+        assert_eq!(round.take(W, w.reply(round.request()), members, 2), Progress::Ask(accept));
         // Twice is once, also where it is refused the second time.
-        assert_eq!(round.take(W, w.reply(round.request()), members), Progress::Waiting);
-        assert_eq!(round.take(W, w.reply(accept), members), Progress::Waiting);
-        assert_eq!(round.take(W, w.reply(accept), members), Progress::Waiting);
-        assert_eq!(round.take(A, a.reply(accept), members), Progress::Chosen(Some(config(7))));
+        assert_eq!(round.take(W, w.reply(round.request()), members, 2), Progress::Waiting);
+        assert_eq!(round.take(W, w.reply(accept), members, 2), Progress::Waiting);
+        assert_eq!(round.take(W, w.reply(accept), members, 2), Progress::Waiting);
+        assert_eq!(round.take(A, a.reply(accept), members, 2), Progress::Chosen(Some(config(7))));
         let newer = Ballot { number: 3, by: B };
         w.reply(Request::Prepare(newer));
-        assert_eq!(round.take(W, w.reply(accept), members), Progress::Overtaken(newer));
+        assert_eq!(round.take(W, w.reply(accept), members, 2), Progress::Overtaken(newer));
     }
 
     #[test]
@@ -269,10 +270,10 @@ mod tests {
         for node in [A, B] {
             let mut empty = Acceptor::EMPTY;
             let reply = empty.reply(request);
-            assert_eq!(round.take(node, reply, members), Progress::Waiting);
+            assert_eq!(round.take(node, reply, members, 2), Progress::Waiting);
         }
         let mut empty = Acceptor::EMPTY;
-        let asked = round.take(W, empty.reply(request), members);
+        let asked = round.take(W, empty.reply(request), members, 2);
         assert!(matches!(asked, Progress::Ask(Request::Accept(_, to)) if to == config(1)));
     }
 

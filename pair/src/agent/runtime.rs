@@ -28,6 +28,8 @@ const TURN: u64 = 50;
 const LOOK: u64 = 80;
 /// A look is of no more use after so long.
 const LOOK_LASTS: u64 = 400;
+/// That the world is seen counts for so long.
+const CONNECTED_LASTS: u64 = 500;
 /// A disk that has taken no write for so long takes none.
 const DISK_LASTS: u64 = 4000;
 /// MariaDB is killed when a command or a look has had no answer for so long.
@@ -67,6 +69,9 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         threads::write_to_disk(database, &sender);
         threads::command(Commander::new(settings, database, secret, factor), &sender)
     });
+    if settings.members.len() == 2 {
+        threads::look_at_world(settings, Duration::from_millis(LOOK * factor), &sender);
+    }
     let now = Instant::now();
     let mut agent = Agent {
         settings,
@@ -94,6 +99,7 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         waiting: HashMap::new(),
         disk_wrote: now,
         is_leaving: false,
+        connected_at: None,
         said: String::new(),
         shown: None,
         address: None,
@@ -149,6 +155,8 @@ struct Agent<'a> {
     waiting: HashMap<String, Instant>,
     disk_wrote: Instant,
     is_leaving: bool,
+    /// When a gateway answered, or a link had its carrier, last: only of two without a witness.
+    connected_at: Option<Instant>,
     said: String,
     shown: Option<(Option<Config>, Option<Need>)>,
     /// What keepalived was told last.
@@ -190,6 +198,7 @@ impl Agent<'_> {
                 }
             }
             Seen::HasAll(number, process) => self.has_all = Some((number, process)),
+            Seen::World => self.connected_at = Some(Instant::now()),
             Seen::DiskWrites => self.disk_wrote = Instant::now(),
         }
         Ok(())
@@ -242,7 +251,9 @@ impl Agent<'_> {
         }
         let database = self.status();
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let actions = self.member.handle(Event::Tick { now, database });
+        let fresh = self.milliseconds(CONNECTED_LASTS);
+        let is_connected = self.connected_at.is_some_and(|at| at.elapsed() < fresh);
+        let actions = self.member.handle(Event::Tick { now, database, is_connected });
         self.act(actions)?;
         self.show(database);
         self.end_what_hangs();

@@ -10,6 +10,9 @@
 //! secret /run/credentials/@system/database.replication-password
 //! register /var/lib/imagebuild/pair/register
 //! run /run/imagebuild/pair
+//! # of two databases without a witness:
+//! links eth0 eth1
+//! gateways 192.168.0.1
 //! # a database's alone:
 //! data /var/lib/mysql
 //! clients /usr/lib/imagebuild/database-clients
@@ -42,6 +45,10 @@ pub(crate) struct Settings {
     pub(crate) register: PathBuf,
     /// What others read: the state, keepalived's file, the agent's sessions.
     pub(crate) run: PathBuf,
+    /// Of two databases without a witness: interfaces that must have a carrier, and gateways of
+    /// which one must answer, before a silent peer is taken for lost.
+    pub(crate) links: Vec<String>,
+    pub(crate) gateways: Vec<IpAddr>,
     /// Nothing for a witness.
     pub(crate) database: Option<Database>,
 }
@@ -64,9 +71,9 @@ pub(crate) struct Database {
 }
 
 /// Keys that stand once.
-const KEYS: [&str; 12] = [
-    "own", "port", "secret", "register", "run", "data", "clients", "max-lag", "client", "kill",
-    "stop", "start",
+const KEYS: [&str; 14] = [
+    "own", "port", "secret", "register", "run", "links", "gateways", "data", "clients", "max-lag",
+    "client", "kill", "stop", "start",
 ];
 
 impl Settings {
@@ -129,6 +136,8 @@ impl Settings {
             secret: need("secret")?.into(),
             register: need("register")?.into(),
             run: need("run")?.into(),
+            links: words(find("links").unwrap_or_default()),
+            gateways: addresses(find("gateways").unwrap_or_default())?,
             database,
         })
     }
@@ -140,15 +149,17 @@ impl Settings {
 }
 
 fn member(text: &str) -> Result<Peer, String> {
-    let mut words = text.split_whitespace();
-    let name = words.next().unwrap_or_default().to_owned();
-    let addresses: Vec<IpAddr> = words
-        .map(|word| word.parse().map_err(|_| format!("`{word}` is no address")))
-        .collect::<Result<_, _>>()?;
+    let (name, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text, ""));
+    let (name, addresses) = (name.trim().to_owned(), addresses(rest)?);
     if addresses.is_empty() {
         return Err(format!("{name} has no address"));
     }
     Ok(Peer { name, addresses })
+}
+
+fn addresses(text: &str) -> Result<Vec<IpAddr>, String> {
+    let address = |word: &str| word.parse().map_err(|_| format!("`{word}` is no address"));
+    text.split_whitespace().map(address).collect()
 }
 
 #[cfg(test)]

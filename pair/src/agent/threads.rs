@@ -28,6 +28,8 @@ pub(crate) enum Seen {
     Copied(Result<(), String>),
     /// The replica has received all that was committed before the wait with this number.
     HasAll(u64, Process),
+    /// A gateway has answered, and all links have their carriers.
+    World,
     /// The disk has taken a write.
     DiskWrites,
 }
@@ -216,6 +218,36 @@ pub(crate) fn write_to_disk(database: &Database, seen: &Sender<Seen>) {
             thread::sleep(Duration::from_secs(1));
         }
     });
+}
+
+/// Of two without a witness: looks whether this machine sees anything but the other one.
+pub(crate) fn look_at_world(settings: &Settings, every: Duration, seen: &Sender<Seen>) {
+    let (settings, seen) = (settings.clone(), seen.clone());
+    thread::spawn(move || {
+        loop {
+            if sees_world(&settings) && seen.send(Seen::World).is_err() {
+                return;
+            }
+            thread::sleep(every);
+        }
+    });
+}
+
+fn sees_world(settings: &Settings) -> bool {
+    let has_carrier = |link: &String| {
+        let text = std::fs::read_to_string(format!("/sys/class/net/{link}/carrier"));
+        text.is_ok_and(|text| text.trim() == "1")
+    };
+    let answers = |gateway: &IpAddr| {
+        let ping = std::process::Command::new("ping")
+            .args(["-q", "-n", "-c", "1", "-W", "1", &gateway.to_string()])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+        ping.is_ok_and(|status| status.success())
+    };
+    let gateways = &settings.gateways;
+    settings.links.iter().all(has_carrier) && (gateways.is_empty() || gateways.iter().any(answers))
 }
 
 /// Where a member is reached from each own address.

@@ -32,7 +32,11 @@ impl Member {
     /// Reads the register if nothing is known, or somebody knows something newer.
     pub(super) fn read_if_old(&mut self, actions: &mut Vec<Action>) {
         let known = self.known.map_or(0, |config| config.epoch);
-        let newer = |heard: &Heard| heard.alive.config.is_some_and(|config| config.epoch > known);
+        // Of the same epoch: two that took each other for lost.
+        let is_other = |config: Config| {
+            config.epoch > known || (config.epoch == known && self.known != Some(config))
+        };
+        let newer = |heard: &Heard| heard.alive.config.is_some_and(is_other);
         if self.known.is_none() && !self.is_empty || self.in_doubt || self.heard.values().any(newer)
         {
             self.begin(Operation::Read, actions);
@@ -171,16 +175,11 @@ impl Member {
         let is_gone = listens && !primary_is_there && !self.is_heard_by_others(config.primary);
         // It may have lost what it had received, and may be counted on for that, or soon be: the
         // primary's request to join it, from before, must fail.
-        let restarted = status.data == Data::Some && status.replication == Replication::Restarted;
-        if restarted && self.stepped_out != Some(config) {
-            self.stepped_out = Some(config.alone());
-            self.change(config, config.alone(), actions);
-            return;
-        }
-        // What it cannot apply it does not have. Once nobody counts on it, it copies.
-        if status.replication == Replication::Broken && config.both {
-            self.change(config, config.alone(), actions);
-            return;
+        if status.data == Data::Some && status.replication == Replication::Restarted {
+            if self.stepped_out != Some(config) {
+                self.step_out(config, actions);
+                return;
+            }
         }
         // What it has and the primary has not, it received to be acknowledged.
         let must = is_gone || status.replication == Replication::Parted;
@@ -191,6 +190,12 @@ impl Member {
         }
         if is_gone {
             self.need = Some(Need::MayLackWrites);
+        }
+        // Its data is about to be given up: nobody may count on it, or soon do so.
+        let gives_up = matches!(status.replication, Replication::Parted | Replication::Broken);
+        if status.data == Data::Some && gives_up && self.stepped_out != Some(config) {
+            self.step_out(config, actions);
+            return;
         }
         // A takeover that may have been chosen was asked for with what was applied then: what is
         // received now would be acknowledged, and lost in a crash.
@@ -213,6 +218,12 @@ impl Member {
         };
         self.stepped_out = None;
         actions.push(Action::Database(command));
+    }
+
+    /// The register gets a value of a new epoch in which this database does not count.
+    fn step_out(&mut self, config: Config, actions: &mut Vec<Action>) {
+        self.stepped_out = Some(config.alone());
+        self.change(config, config.alone(), actions);
     }
 
     pub(super) fn take_over(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {

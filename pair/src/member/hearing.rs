@@ -13,6 +13,9 @@ impl Member {
         let known = self.heard.get(&from);
         let (before, fit_before) = known.map_or((None, None), |heard| (heard.at, heard.fit_at));
         let is_late = echoed < before;
+        if !is_late && from == self.own.peer() {
+            self.silence = 0;
+        }
         let fit_at = if alive.fit { fit_before.max(echoed) } else { fit_before };
         // What is older than what was heard last says nothing new.
         let latest = alive.number;
@@ -89,6 +92,28 @@ impl Member {
 
     pub(super) fn hears_majority(&self) -> bool {
         let others = self.members.others(self.own).filter(|node| self.hears(*node)).count();
-        others + 1 >= self.members.majority()
+        others + 1 >= self.quorum()
+    }
+
+    /// How many votes are enough.
+    pub(super) fn quorum(&self) -> usize {
+        if self.takes_peer_for_lost() { 1 } else { self.members.majority() }
+    }
+
+    /// Two databases without a witness: the other one's vote is not waited for when it is silent
+    /// on every network, and this machine is not. Only by one that has heard since its start
+    /// what the other one knew, or a person.
+    fn takes_peer_for_lost(&self) -> bool {
+        let knows = self.has_met || self.is_forced;
+        let is_alone = self.members.count() == 2 && self.is_connected;
+        is_alone && knows && self.silence >= self.times.gone
+    }
+
+    /// A machine that stood still, or was cut off itself, has not watched: what was sent
+    /// meanwhile is heard first.
+    pub(super) fn watch_peer(&mut self, now: u64, is_connected: bool) {
+        let passed = now.saturating_sub(self.now).min(self.times.beat);
+        self.silence = if is_connected { self.silence.saturating_add(passed) } else { 0 };
+        self.is_connected = is_connected;
     }
 }

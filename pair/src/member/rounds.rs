@@ -68,13 +68,15 @@ impl Member {
     }
 
     pub(super) fn take_reply(&mut self, from: Node, reply: Reply, actions: &mut Vec<Action>) {
+        let quorum = self.quorum();
         let Some(round) = &mut self.round else { return };
-        match round.take(from, reply, self.members) {
+        match round.take(from, reply, self.members, quorum) {
             Progress::Waiting => {}
             Progress::Ask(request) => self.ask_all(request, actions),
             Progress::Chosen(config) => {
                 self.round = None;
                 self.in_doubt = false;
+                self.has_met = true;
                 self.is_empty = config.is_none();
                 self.known = config;
             }

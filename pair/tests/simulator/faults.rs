@@ -41,6 +41,9 @@ impl Fault {
                 for pair in self.links() {
                     *world.blocked.entry(pair).or_default() += 1;
                 }
+                if let Fault::CutOff(node) = self {
+                    *world.cut_off.entry(*node).or_default() += 1;
+                }
             }
             Fault::Loss(rate) => world.loss = *rate,
             Fault::Slow(most) => world.slow = *most,
@@ -54,8 +57,8 @@ impl Fault {
             Fault::AgentKilled(node) => world.kill_agent(*node, lasts),
             Fault::AllOff => {
                 // One after the other, the first as said.
-                for (place, node) in [0, 1, 2].map(Node).into_iter().enumerate() {
-                    world.power_cut(node, lasts + 400 * place as u64);
+                for place in 0..world.machines.len() {
+                    world.power_cut(Node(place as u8), lasts + 400 * place as u64);
                 }
             }
         }
@@ -66,6 +69,9 @@ impl Fault {
             Fault::CutOff(_) | Fault::Deaf(..) | Fault::Apart(..) => {
                 for pair in self.links() {
                     *world.blocked.entry(pair).or_default() -= 1;
+                }
+                if let Fault::CutOff(node) = self {
+                    *world.cut_off.entry(*node).or_default() -= 1;
                 }
             }
             Fault::Loss(_) => world.loss = 0,

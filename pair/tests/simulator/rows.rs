@@ -192,3 +192,55 @@ fn faults_that_last() {
 fn an_agent_starts_again_beside_its_open_database() {
     assert!(outage(&[(4000, AgentKilled(P), 5)]) < 1000);
 }
+
+/// Runs a history of two databases that have no witness.
+fn two(seed: u64, faults: &[(u64, Fault, u64)]) -> World {
+    let over = faults.iter().map(|(at, _, lasts)| at + lasts).max().unwrap_or(0);
+    let mut world = World::with_witnesses(0, seed, faults.to_vec(), None);
+    world.shows = std::env::var_os("IMAGEBUILD_PAIR_SHOW").is_some();
+    world.run_until(over + PATIENCE);
+    let since = world.now;
+    world.run_until(since + 2000);
+    world.check_end(since);
+    world
+}
+
+/// Every single fault but one: see the next test.
+#[test]
+fn two_databases_without_a_witness() {
+    let faults = [
+        (PowerCut(P), 8000, 2600),
+        (PowerCut(R), 8000, 2000),
+        (CutOff(P), 8000, 2600),
+        (CutOff(R), 8000, 2000),
+        (DatabaseKilled(P), 8000, 2600),
+        (DatabaseHangs(P), 9000, 4000),
+        (Stands(P), 9000, 2600),
+        (Stands(R), 9000, 2000),
+        (Replaced(P), 500, 2600),
+        (Replaced(R), 500, 2000),
+        (AgentKilled(P), 3000, 2600),
+        (Loss(200), 9000, 2000),
+        (AllOff, 1000, 8000),
+    ];
+    for (fault, lasts, most) in faults {
+        for seed in 0..60 {
+            let world = two(seed, &[(4000 + seed * 7, fault.clone(), lasts)]);
+            assert_eq!(world.wrong, None, "{fault:?}, seed {seed}");
+            let outage = world.outage(4000 + seed * 7, world.now);
+            assert!(outage < most, "{fault:?}, seed {seed}: {outage} ms");
+        }
+    }
+}
+
+/// What two cannot know, and why a witness is worth having: all links between them are cut, and
+/// both see the world. Both write; at the end the writes of one are set aside.
+#[test]
+fn two_that_see_the_world_and_not_each_other_both_write() {
+    let world = two(1, &[(4000, Apart(P, R), 8000)]);
+    let wrong = world.wrong.expect("nothing was lost");
+    assert!(
+        wrong.contains("both take writes by themselves") || wrong.contains("has not"),
+        "{wrong}"
+    );
+}

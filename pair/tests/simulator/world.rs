@@ -60,6 +60,8 @@ pub(crate) struct World {
     faults: Vec<(u64, Fault, u64)>,
     /// From whom to whom nothing comes, with how many faults say so.
     pub(crate) blocked: BTreeMap<(u8, u8), u32>,
+    /// Who sees nothing of the world, not even a gateway.
+    pub(crate) cut_off: BTreeMap<Node, u32>,
     pub(crate) slow: u64,
     pub(crate) loss: u64,
     next_write: Write,
@@ -67,6 +69,8 @@ pub(crate) struct World {
     pub(crate) acknowledged: Vec<(Write, u64, Node)>,
     accepted: BTreeMap<Ballot, (Config, BTreeSet<Node>)>,
     chosen: BTreeMap<Ballot, Config>,
+    /// Of two voters one alone may choose: what either has held to be chosen.
+    of_two: Option<Config>,
     pub(crate) shows: bool,
     /// See [`World::stress`].
     is_stressed: bool,
@@ -79,6 +83,16 @@ pub(crate) struct World {
 impl World {
     /// Three machines that have never run.
     pub(crate) fn new(seed: u64, faults: Vec<(u64, Fault, u64)>, defect: Option<Defect>) -> World {
+        World::with_witnesses(1, seed, faults, defect)
+    }
+
+    /// The databases and so many witnesses.
+    pub(crate) fn with_witnesses(
+        witnesses: u8,
+        seed: u64,
+        faults: Vec<(u64, Fault, u64)>,
+        defect: Option<Defect>,
+    ) -> World {
         let machine = || Machine {
             member: None,
             acceptor: None,
@@ -89,8 +103,8 @@ impl World {
         };
         let mut world = World {
             now: 0,
-            machines: (0..3).map(|_| machine()).collect(),
-            members: Members::with_witnesses(1),
+            machines: (0..2 + witnesses).map(|_| machine()).collect(),
+            members: Members::with_witnesses(witnesses),
             random: Random::new(seed),
             queue: BinaryHeap::new(),
             events: Vec::new(),
@@ -98,12 +112,14 @@ impl World {
             number: 0,
             faults,
             blocked: BTreeMap::new(),
+            cut_off: BTreeMap::new(),
             slow: 0,
             loss: 0,
             next_write: 0,
             acknowledged: Vec::new(),
             accepted: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            of_two: None,
             shows: false,
             is_stressed: false,
             is_over: false,
@@ -333,7 +349,8 @@ impl World {
         if self.machine(node).acceptor.is_some() && !node.is_database() {
             self.machine(node).lost = false;
         }
-        self.event(node, Event::Tick { now, database });
+        let is_connected = self.cut_off.get(&node).is_none_or(|faults| *faults == 0);
+        self.event(node, Event::Tick { now, database, is_connected });
     }
 
     /// A copy is one look at the other's data, if it can be reached at its end.
@@ -394,6 +411,11 @@ impl World {
         let machine = self.machine(node);
         let Some(member) = &mut machine.member else { return };
         let actions = member.handle(event);
+        let (known, before) = (member.known(), self.of_two);
+        if self.members.count() == 2 {
+            let newer = |config: &Config| before.is_none_or(|one| config.epoch > one.epoch);
+            self.of_two = known.filter(newer).or(before);
+        }
         for (place, action) in actions.into_iter().enumerate() {
             let after = place > 0 && matches!(action, Action::Save(_));
             let cuts = self.is_stressed && (3000..14_000).contains(&self.now);
@@ -531,6 +553,9 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> Option<Config> {
+        if self.members.count() == 2 {
+            return self.of_two;
+        }
         self.chosen.values().next_back().copied()
     }
 
