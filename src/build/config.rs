@@ -10,12 +10,14 @@ use std::path::Path;
 /// that the packages have keeps their mode and owner: the layer above would hide it.
 pub(super) fn write_tar(
     files: &[ConfigFile],
+    agent: Option<&Path>,
     folders: &Folders,
     epoch: u64,
     tar: &Path,
 ) -> Result<()> {
-    let mut layer =
-        Layer { builder: tar::Builder::new(Vec::new()), folders, epoch, made: BTreeSet::new() };
+    let agent = agent.map(fs::read).transpose()?.unwrap_or_default();
+    let (builder, made) = (tar::Builder::new(Vec::new()), BTreeSet::new());
+    let mut layer = Layer { builder, agent, folders, epoch, made };
     let written = layer.folder("").and_then(|()| files.iter().try_for_each(|file| layer.add(file)));
     written
         .and_then(|()| layer.builder.into_inner())
@@ -29,6 +31,8 @@ pub(super) type Folders = BTreeMap<String, (u32, u32, u32)>;
 
 struct Layer<'a> {
     builder: tar::Builder<Vec<u8>>,
+    /// The agent's program; empty where there is none.
+    agent: Vec<u8>,
     folders: &'a Folders,
     epoch: u64,
     made: BTreeSet<String>,
@@ -42,11 +46,10 @@ impl Layer<'_> {
         }
         let mut header = header(file.mode, file.uid, file.gid, self.epoch);
         match &file.content {
-            Content::Bytes(bytes) => {
-                // Set in so many words: mkfs.erofs passes over the old type, a NUL.
-                header.set_entry_type(tar::EntryType::Regular);
-                header.set_size(bytes.len() as u64);
-                self.builder.append_data(&mut header, path, bytes.as_slice())
+            Content::Bytes(bytes) => self.file(header, path, bytes),
+            Content::Agent => {
+                let agent = std::mem::take(&mut self.agent);
+                self.file(header, path, &agent)
             }
             Content::Symlink(target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
@@ -54,6 +57,13 @@ impl Layer<'_> {
             }
             Content::Directory => self.folder(path),
         }
+    }
+
+    fn file(&mut self, mut header: tar::Header, path: &str, bytes: &[u8]) -> std::io::Result<()> {
+        // Set in so many words: mkfs.erofs passes over the old type, a NUL.
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(bytes.len() as u64);
+        self.builder.append_data(&mut header, path, bytes)
     }
 
     fn folder(&mut self, path: &str) -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 //! The executor knows nothing of its own: every step says what it reads, the store
 //! says what is there, and `perform` is one exhaustive match.
 
+mod agent;
 mod attribution;
 mod config;
 mod debs;
@@ -235,18 +236,24 @@ impl<'a> Executor<'a> {
                 )?;
                 seal_layer("packages", temporary)
             }
-            Step::ConfigLayer { tools, tree: packages, files, epoch } => {
+            Step::Agent { compiler, sources, epoch } => {
+                agent::compile(&tree(compiler), sources, *epoch, temporary)
+            }
+            Step::ConfigLayer { tools, tree: packages, files, agent, epoch } => {
                 secrets::scan_files(files)?;
                 let tar = temporary.join("layer.tar");
                 let folders = object(packages).json("folders.json")?;
-                config::write_tar(files, &folders, *epoch, &tar)?;
+                let agent = agent.as_ref().map(|agent| object(agent).path(agent::PROGRAM));
+                config::write_tar(files, agent.as_deref(), &folders, *epoch, &tar)?;
                 Tools { tree: &tree(tools), epoch: *epoch }
                     .erofs_of_tar(&tar, "config", temporary)?;
                 seal_layer("config", temporary)
             }
-            Step::Validate { tree, validator, files, links, credentials, epoch } => {
+            Step::Validate { tree, validator, agent, files, links, credentials, epoch } => {
                 let packages = object(tree);
-                let validation = validate::Validation { packages, files, links, credentials };
+                let agent = agent.as_ref().map(|agent| object(agent).path(agent::PROGRAM));
+                let validation =
+                    validate::Validation { packages, agent, files, links, credentials };
                 validation.ask(validator, *epoch, temporary)
             }
             Step::State { tools, image, size, epoch } => {

@@ -16,6 +16,8 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct Validation<'a> {
     /// The packages tree, and the modes of its folders.
     pub(super) packages: &'a Object,
+    /// The agent, if it is shown.
+    pub(super) agent: Option<PathBuf>,
     /// The configuration that it reads.
     pub(super) files: &'a [ConfigFile],
     /// The server's links.
@@ -29,7 +31,8 @@ impl Validation<'_> {
     pub(super) fn ask(&self, validator: &Validator, epoch: u64, temporary: &Path) -> Result<()> {
         let work = workplace(temporary)?;
         let tar = work.path().join("config.tar");
-        config::write_tar(self.files, &self.packages.json("folders.json")?, epoch, &tar)?;
+        let agent = self.agent.as_deref();
+        config::write_tar(self.files, agent, &self.packages.json("folders.json")?, epoch, &tar)?;
         let mut sandbox = Sandbox::new(Root::Scratch(self.packages.path("tree")), 0)
             .network_rights()
             .bind(&tar, "/run/imagebuild-config.tar")
@@ -71,7 +74,7 @@ impl Validation<'_> {
     fn named_in(&self, output: &str) -> BTreeSet<String> {
         let real = |file: &ConfigFile| match &file.content {
             Content::Symlink(target) => target_of(&file.path, target),
-            Content::Bytes(_) | Content::Directory => file.path.clone(),
+            Content::Bytes(_) | Content::Directory | Content::Agent => file.path.clone(),
         };
         let words: BTreeSet<&str> =
             output.split(|c: char| c.is_whitespace() || "\"'`:,;()[]".contains(c)).collect();

@@ -1,8 +1,10 @@
-//! The package that imagebuild itself provides.
+//! The packages that imagebuild itself provides.
 //!
 //! The kernel's package depends on a tool that makes an initramfs. The image's
 //! initramfs is made by imagebuild, so a package without files of use stands in
-//! for that tool. It is made in memory, the same bytes on every machine.
+//! for that tool. Debian's rustc depends on a C compiler, of which it needs only the linker,
+//! and Debian's libraries for it on the tools that build packages: another one stands in for
+//! these, 49 of 170 MB to fetch. They are made in memory, the same bytes on every machine.
 
 use super::ar;
 use super::mirror::BUILT_IN;
@@ -11,12 +13,25 @@ use crate::error::{Error, Result};
 use crate::fs::Sha256Digest;
 use std::path::PathBuf;
 
-/// The name of the package.
-pub const NAME: &str = "imagebuild-initramfs";
-/// Its path, as if in an archive.
-const PATH: &str = "pool/imagebuild-initramfs_1_all.deb";
+/// A package without files of use.
+struct StandIn {
+    name: &'static str,
+    /// Its path, as if in an archive.
+    path: &'static str,
+    control: &'static str,
+    copyright: &'static str,
+}
 
-const CONTROL: &str = "Package: imagebuild-initramfs
+/// What stands in for a tool that makes an initramfs.
+pub const INITRAMFS: &str = "imagebuild-initramfs";
+/// What stands in for a C compiler.
+pub const COMPILER: &str = "imagebuild-compiler";
+
+const ALL: [StandIn; 2] = [
+    StandIn {
+        name: INITRAMFS,
+        path: "pool/imagebuild-initramfs_1_all.deb",
+        control: "Package: imagebuild-initramfs
 Version: 1
 Architecture: all
 Maintainer: imagebuild
@@ -28,31 +43,67 @@ Multi-Arch: foreign
 Description: initramfs made by imagebuild
  The initramfs of this system is part of its image and made by imagebuild,
  so no tool that makes one is installed.
-";
-
-const COPYRIGHT: &str = "imagebuild-initramfs holds no work of its own.
+",
+        copyright: "imagebuild-initramfs holds no work of its own.
 License: MIT or Apache-2.0, as imagebuild.
-";
+",
+    },
+    StandIn {
+        name: COMPILER,
+        path: "pool/imagebuild-compiler_1_all.deb",
+        control: "Package: imagebuild-compiler
+Version: 1
+Architecture: all
+Maintainer: imagebuild
+Installed-Size: 1
+Provides: gcc, dpkg-dev (= 1.22.22)
+Section: devel
+Priority: optional
+Multi-Arch: foreign
+Description: stands in for gcc and dpkg-dev beside rustc
+ rustc is told to run the linker itself, so no C compiler is unpacked; nor are
+ the tools that build packages, which its libraries depend on.
+",
+        copyright: "imagebuild-compiler holds no work of its own.
+License: MIT or Apache-2.0, as imagebuild.
+",
+    },
+];
 
-/// The bytes of the `.deb`.
+/// Whether a package is one of them.
+pub fn has(name: &str) -> bool {
+    ALL.iter().any(|one| one.name == name)
+}
+
+/// The bytes of the `.deb` of that name.
 ///
 /// # Errors
-/// Never in practice: it is made in memory.
-pub fn deb() -> Result<Vec<u8>> {
-    let folders = ["./", "./usr/", "./usr/share/", "./usr/share/doc/"];
-    let folder = format!("./usr/share/doc/{NAME}/");
-    let file = format!("{folder}copyright");
-    let mut data: Vec<(&str, Option<&str>)> = folders.iter().map(|path| (*path, None)).collect();
-    data.push((&folder, None));
-    data.push((&file, Some(COPYRIGHT)));
-    let control = tarball(&[("./", None), ("./control", Some(CONTROL))])?;
-    let data = tarball(&data)?;
-    // Not compressed: dpkg reads that too, and no version of a compressor matters.
-    Ok(ar::write(&[("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar", &data)]))
+/// When there is none of that name: the lock is of another version.
+pub fn deb(name: &str) -> Result<Vec<u8>> {
+    let one = ALL.iter().find(|one| one.name == name);
+    one.ok_or_else(|| Error::input(format!("no package {name} is built in")))?.deb()
+}
+
+impl StandIn {
+    fn deb(&self) -> Result<Vec<u8>> {
+        let folders = ["./", "./usr/", "./usr/share/", "./usr/share/doc/"];
+        let folder = format!("./usr/share/doc/{}/", self.name);
+        let file = format!("{folder}copyright");
+        let mut data: Vec<(&str, Option<&str>)> =
+            folders.iter().map(|path| (*path, None)).collect();
+        data.push((&folder, None));
+        data.push((&file, Some(self.copyright)));
+        let control = tarball(&[("./", None), ("./control", Some(self.control))])?;
+        let data = tarball(&data)?;
+        // Not compressed: dpkg reads that too, and no version of a compressor matters.
+        let members =
+            [("debian-binary", &b"2.0\n"[..]), ("control.tar", &control), ("data.tar", &data)];
+        Ok(ar::write(&members))
+    }
 }
 
 fn tarball(entries: &[(&str, Option<&str>)]) -> Result<Vec<u8>> {
-    let failed = |e: std::io::Error| Error::build(format!("cannot make {NAME}: {e}"));
+    let failed = |e: std::io::Error| Error::build(format!("cannot make a built-in package: {e}"));
     let mut builder = tar::Builder::new(Vec::new());
     for (path, content) in entries {
         let content = content.map(str::as_bytes);
@@ -81,12 +132,12 @@ fn tarball(entries: &[(&str, Option<&str>)]) -> Result<Vec<u8>> {
 /// # Errors
 /// Never in practice, as [`deb`].
 pub fn index() -> Result<Index> {
-    let deb = deb()?;
-    let text = format!(
-        "{CONTROL}Filename: {PATH}\nSize: {}\nSHA256: {}\n",
-        deb.len(),
-        Sha256Digest::of(&deb)
-    );
+    let mut text = String::new();
+    for one in &ALL {
+        let deb = one.deb()?;
+        let (path, size, digest) = (one.path, deb.len(), Sha256Digest::of(&deb));
+        text += &format!("{}Filename: {path}\nSize: {size}\nSHA256: {digest}\n\n", one.control);
+    }
     Index::parse(PathBuf::from("built-in packages"), BUILT_IN, text)
 }
 
@@ -98,7 +149,7 @@ mod tests {
     fn its_bytes_never_change() {
         // A lock names this digest: a change of it makes every lock stale.
         let digest = "690304d08ce8bab7e5afbf741d174d33a644b047f9b0c5bc2b89af8fafee7b39";
-        assert_eq!(Sha256Digest::of(deb().unwrap()).to_string(), digest);
+        assert_eq!(Sha256Digest::of(deb(INITRAMFS).unwrap()).to_string(), digest);
         let package = index().unwrap().package(0).unwrap();
         assert_eq!(package.provides[0].0, "linux-initramfs-tool");
     }

@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn reads_control_and_data() {
-        let deb = builtin::deb().unwrap();
+        let deb = builtin::deb(builtin::INITRAMFS).unwrap();
         assert_eq!(visit_all(&deb).unwrap(), 6);
         assert!(control_files(&deb[..], "x").unwrap()["control"].starts_with(b"Package: "));
         let files = files_below(&deb[..], "x", "usr/share/doc").unwrap();
@@ -438,7 +438,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_change_of_bytes_is_read_or_refused(cut in 0usize..8000, at in 0usize..8000, with in any::<u8>()) {
-            let mut deb = builtin::deb().unwrap();
+            let mut deb = builtin::deb(builtin::INITRAMFS).unwrap();
             let at = at % deb.len();
             deb[at] = with;
             deb.truncate(deb.len() - cut % deb.len());

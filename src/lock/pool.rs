@@ -219,7 +219,7 @@ impl Pool {
     }
 
     fn put_built_in(&self, package: &LockedPackage) -> Result<()> {
-        let deb = builtin::deb()?;
+        let deb = builtin::deb(&package.name)?;
         if Sha256Digest::of(&deb) != package.sha256 {
             return Err(Error::input(format!(
                 "the lock is from another version of imagebuild: {} {} is not the same",

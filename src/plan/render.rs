@@ -44,6 +44,8 @@ pub enum Content {
     Symlink(String),
     /// A folder that must exist though it may be empty.
     Directory,
+    /// The agent of a pair of databases, which another step compiles.
+    Agent,
 }
 
 impl Content {
@@ -51,6 +53,8 @@ impl Content {
     pub(super) fn length(&self) -> u64 {
         match self {
             Content::Bytes(bytes) => bytes.len() as u64,
+            // Of 800 kB, with room to grow.
+            Content::Agent => 2 << 20,
             Content::Symlink(_) | Content::Directory => 0,
         }
     }

@@ -1,8 +1,9 @@
 //! The plan of one server: a pure function of the spec and the lock.
 
+use super::agent;
 use super::common;
 use super::layout::{Growth, Label, Layout, Sizes};
-use super::render;
+use super::render::{self, ConfigFile, Content};
 use super::step::{DummyCredential, ImageStep, Link, PackageRef, Planned, Step};
 use crate::error::{Error, Result};
 use crate::lock::builtin;
@@ -17,6 +18,9 @@ pub const TOOLS: &str = "tools/build";
 
 /// The lock's set with QEMU and its firmware.
 pub const VM_TOOLS: &str = "tools/vm";
+
+/// The lock's set with a Rust compiler; only where a server has an agent.
+pub const COMPILER: &str = "tools/compiler";
 
 /// The kernel's command line beside what GRUB adds: consoles on screen and serial
 /// line, the book's interface names, a panic reboots after half a minute. Of the security
@@ -105,8 +109,11 @@ impl Plan {
         // The layer is not compressed: less than its files it cannot be.
         let size = files.iter().map(|file| file.content.length()).sum();
         layout.partition(Label::AConfig).check_fits(size)?;
-        let validate = steps.add_validators(spec, architecture, server, &files, (&tree, epoch))?;
-        let config = Step::ConfigLayer { tools: with_tools(), tree: tree.clone(), files, epoch };
+        let agent = server.has_agent().then(|| steps.add_agent(lock)).transpose()?;
+        let shown = Shown { tree: &tree, agent: agent.as_ref(), epoch };
+        let validate = steps.add_validators(spec, architecture, server, &files, shown)?;
+        let config =
+            Step::ConfigLayer { tools: with_tools(), tree: tree.clone(), files, agent, epoch };
         let config = steps.add(config)?;
         let size = server.disk.state.bytes();
         let state = Step::State { tools: with_tools(), image: image.clone(), size, epoch };
@@ -176,7 +183,7 @@ impl Steps {
         let base = self.add(base)?;
         let ids = ids(lock, spec.roles_of(server));
         // Ours has one script, and none of its files is a program with rights.
-        let own = own(lock, packages).into_iter().filter(|name| name != builtin::NAME).collect();
+        let own = own(lock, packages).into_iter().filter(|name| !builtin::has(name)).collect();
         let (tools, packages) = (tools.clone(), packages.to_vec());
         self.add(Step::Packages { tools, base, packages, own, ids, epoch })
     }
@@ -189,7 +196,7 @@ impl Steps {
         architecture: &Architecture,
         server: &Server,
         files: &[render::ConfigFile],
-        (tree, epoch): (&Planned, u64),
+        Shown { tree, agent, epoch }: Shown<'_>,
     ) -> Result<Vec<Planned>> {
         let (links, credentials) = (links(architecture, server), dummy_credentials(spec, server));
         let step = |validator: &Validator| {
@@ -197,10 +204,13 @@ impl Steps {
             // An address that it does not look at must not have it run again.
             let links = if validator.has_network() { &links[..] } else { &[] };
             let credentials = if validator.has_secrets() { &credentials[..] } else { &[] };
+            let files: Vec<ConfigFile> = files.cloned().collect();
+            let has_agent = files.iter().any(|file| file.content == Content::Agent);
             Step::Validate {
                 tree: tree.clone(),
                 validator: validator.clone(),
-                files: files.cloned().collect(),
+                agent: agent.filter(|_| has_agent).cloned(),
+                files,
                 links: links.to_vec(),
                 credentials: credentials.to_vec(),
                 epoch,
@@ -210,11 +220,26 @@ impl Steps {
         validators.map(|validator| self.add(step(validator))).collect()
     }
 
+    /// The agent of a pair of databases, the same for all servers that have it.
+    fn add_agent(&mut self, lock: &Lock) -> Result<Planned> {
+        let compiler = self.add(Step::Tools { packages: refs(lock, COMPILER)? })?;
+        let sources = agent::sources();
+        self.add(Step::Agent { compiler, sources, epoch: epoch(lock)? })
+    }
+
     fn add(&mut self, step: Step) -> Result<Planned> {
         let planned = Planned::new(step)?;
         self.0.push(planned.clone());
         Ok(planned)
     }
+}
+
+/// What validators are shown besides the configuration.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    tree: &'a Planned,
+    agent: Option<&'a Planned>,
+    epoch: u64,
 }
 
 /// The lock's name for a server's set of packages.

@@ -12,6 +12,7 @@ use crate::lock::ids::Ids;
 use crate::spec::Validator;
 use crate::store::Key;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Raised when the code of any step makes other bytes from the same inputs.
@@ -163,6 +164,15 @@ pub enum Step {
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
+    /// Compile the agent of a pair of databases: `imagebuild-replication`.
+    Agent {
+        /// The tools closure with the compiler and libraries.
+        compiler: Planned,
+        /// Its source files, by path.
+        sources: BTreeMap<&'static str, &'static str>,
+        /// SOURCE_DATE_EPOCH.
+        epoch: u64,
+    },
     /// The configuration as a verified file system: `layer.erofs`, `verity.json`, `layer.tar`.
     ConfigLayer {
         /// The tools closure.
@@ -171,6 +181,9 @@ pub enum Step {
         tree: Planned,
         /// Every file.
         files: Vec<ConfigFile>,
+        /// The agent, if it is one of them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<Planned>,
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },
@@ -180,6 +193,9 @@ pub enum Step {
         tree: Planned,
         /// The program.
         validator: Validator,
+        /// The agent, if the program is shown it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent: Option<Planned>,
         /// The configuration, as far as the program reads it: it is shown nothing else.
         files: Vec<ConfigFile>,
         /// The server's links and addresses.
@@ -307,10 +323,13 @@ impl Step {
             | Step::Base { tools, .. }
             | Step::State { tools, .. } => vec![tools],
             Step::Packages { tools, base, .. } => vec![tools, base],
-            Step::PackagesLayer { tools, tree, .. } | Step::ConfigLayer { tools, tree, .. } => {
-                vec![tools, tree]
+            Step::Agent { compiler, .. } => vec![compiler],
+            Step::PackagesLayer { tools, tree, .. } => vec![tools, tree],
+            Step::ConfigLayer { tools, tree, agent, .. } => {
+                [tools, tree].into_iter().chain(agent).collect()
             }
-            Step::Validate { tree, .. } | Step::Inventory { tree, .. } => vec![tree],
+            Step::Validate { tree, agent, .. } => [tree].into_iter().chain(agent).collect(),
+            Step::Inventory { tree, .. } => vec![tree],
             Step::Esp { tools, bootloader, kernel, packages, config, .. } => {
                 vec![tools, bootloader, kernel, packages, config]
             }
@@ -327,6 +346,7 @@ impl Step {
             Step::Base { .. } => "base",
             Step::Packages { .. } => "packages",
             Step::PackagesLayer { .. } => "packages-layer",
+            Step::Agent { .. } => "agent",
             Step::ConfigLayer { .. } => "config-layer",
             Step::Validate { .. } => "validate",
             Step::State { .. } => "state",
@@ -349,6 +369,7 @@ impl Step {
                 format!("install the rest of {} packages", packages.len())
             }
             Step::PackagesLayer { .. } => "EROFS and hash tree of the packages".to_owned(),
+            Step::Agent { .. } => "compile the agent of the pair of databases".to_owned(),
             Step::ConfigLayer { files, .. } => {
                 format!("EROFS and hash tree of {} configuration files", files.len())
             }

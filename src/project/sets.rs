@@ -1,14 +1,23 @@
 //! The sets of packages that a lock has: one for each server, and those of the tools.
 
 use crate::lock::file::{ESSENTIAL, Requests};
-use crate::plan::server::{TOOLS, VM_TOOLS, set_name};
-use crate::spec::Spec;
+use crate::plan::server::{COMPILER, TOOLS, VM_TOOLS, set_name};
+use crate::spec::{Server, Spec};
 
 /// The lock's set with apt, for the tests that compare with it.
 pub const REFERENCE_TOOLS: &str = "tools/reference";
 /// The lock's set with the validators of what this program writes itself, for its tests.
 pub const TEST_TOOLS: &str = "tools/test";
 
+/// What compiles the agent of a pair of databases: Debian's Rust, and Debian's libraries for it.
+const COMPILER_PACKAGES: [&str; 6] = [
+    "base-files",
+    "base-passwd",
+    "cargo",
+    crate::lock::builtin::COMPILER,
+    "librust-hmac-dev",
+    "librust-sha2-dev",
+];
 /// The programs that touch bytes of an image.
 const TOOL_PACKAGES: [&str; 13] = [
     "base-passwd",
@@ -59,6 +68,10 @@ pub fn requests(spec: &Spec) -> Requests {
     let tools: Vec<String> = essential().chain(names(&TOOL_PACKAGES)).collect();
     requests.sets.insert(TOOLS.to_owned(), tools);
     requests.sets.insert(VM_TOOLS.to_owned(), names(&VM_PACKAGES));
+    let servers = spec.architectures.values().flat_map(|one| one.servers.values());
+    if servers.into_iter().any(Server::has_agent) {
+        requests.sets.insert(COMPILER.to_owned(), names(&COMPILER_PACKAGES));
+    }
     let reference: Vec<String> = essential().chain(names(&REFERENCE_PACKAGES)).collect();
     requests.sets.insert(REFERENCE_TOOLS.to_owned(), reference);
     requests.sets.insert(TEST_TOOLS.to_owned(), names(&TEST_PACKAGES));

@@ -220,7 +220,7 @@ fn two_databases_without_a_witness() {
         (Replaced(P), 500, 2600),
         (Replaced(R), 500, 2000),
         (AgentKilled(P), 3000, 2600),
-        (Loss(200), 9000, 2000),
+        (Loss(200), 9000, 6000),
         (AllOff, 1000, 8000),
     ];
     for (fault, lasts, most) in faults {
