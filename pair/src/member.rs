@@ -188,6 +188,12 @@ impl Member {
         self.known
     }
 
+    /// The same, and for a witness what it has accepted: it never asks.
+    pub fn last_heard(&self) -> Option<Config> {
+        let accepted = self.acceptor.and_then(|acceptor| acceptor.accepted);
+        self.known.or(accepted.filter(|_| !self.own.is_database()).map(|(_, config)| config))
+    }
+
     /// What a person has to decide, if anything.
     pub fn need(&self) -> Option<Need> {
         self.need

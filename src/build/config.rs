@@ -2,6 +2,7 @@
 //! validators read.
 
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::plan::render::{ConfigFile, Content};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -135,6 +135,7 @@ impl Parts<'_> {
                     parts.disk.insert("kernel's command line".into(), arguments.clone());
                 }
                 Step::Tools { .. }
+                | Step::Agent { .. }
                 | Step::Kernel { .. }
                 | Step::Bootloader { .. }
                 | Step::PackagesLayer { .. }
@@ -164,7 +165,7 @@ fn configuration(a: &BTreeMap<&str, &ConfigFile>, b: &BTreeMap<&str, &ConfigFile
         }
         let bytes = |file: Option<&ConfigFile>| match file.map(|file| &file.content) {
             Some(Content::Bytes(bytes)) => bytes.clone(),
-            Some(Content::Symlink(_) | Content::Directory) | None => Vec::new(),
+            Some(Content::Symlink(_) | Content::Directory | Content::Agent) | None => Vec::new(),
         };
         let diff = text_diff(&bytes(old), &bytes(new));
         Some(Entry { name: name.to_owned(), from: old.map(shown), to: new.map(shown), diff })
@@ -177,6 +178,7 @@ fn shown(file: &ConfigFile) -> String {
         Content::Bytes(bytes) => format!("file of {} bytes", bytes.len()),
         Content::Symlink(target) => format!("link to {target}"),
         Content::Directory => "folder".to_owned(),
+        Content::Agent => "compiled program".to_owned(),
     };
     format!("{:04o} {}:{} {what}", file.mode, file.uid, file.gid)
 }

@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::names;
 use crate::plan::render::{self, ConfigFile, Content};
+use crate::plan::server::COMPILER;
 use crate::plan::server::Plan;
 use crate::spec::{Architecture, Server, Spec};
 use crate::store::Store;
@@ -64,6 +65,9 @@ fn of_the_spec(
     let mut text = match (&file.content, source.ends_with(".j2")) {
         (Content::Symlink(target), _) => format!("  is a link to {target}, from {source}\n"),
         (Content::Directory, _) => format!("  is a folder, from {source}\n"),
+        (Content::Agent, _) => {
+            format!("  is compiled from {source} by the compiler of the lock's set {COMPILER}\n")
+        }
         (Content::Bytes(_), true) => format!("  is rendered from {source}\n"),
         (Content::Bytes(_), false) => format!("  is from {source}\n"),
     };

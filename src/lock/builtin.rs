@@ -60,7 +60,7 @@ Provides: gcc, dpkg-dev (= 1.22.22)
 Section: devel
 Priority: optional
 Multi-Arch: foreign
-Description: stands in for gcc and dpkg-dev beside rustc
+Description: stands in for gcc and dpkg-dev, for rustc
  rustc is told to run the linker itself, so no C compiler is unpacked; nor are
  the tools that build packages, which its libraries depend on.
 ",

@@ -25,6 +25,16 @@ pub(crate) fn files(spec: &Spec, architecture: &Architecture, server: &Server) -
     if server.has_role(MONITORED_ROLE) {
         files.extend(munin(spec, architecture, server));
     }
+    if server.has_agent() {
+        files.push(ConfigFile {
+            path: "/usr/sbin/imagebuild-replication".to_owned(),
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            content: Content::Agent,
+            source: "pair/".to_owned(),
+        });
+    }
     if server.has_role(STATIC_ROLE) {
         files.extend(static_copy(spec, architecture));
     }

@@ -19,7 +19,7 @@ use crate::lock::openpgp::TrustAnchors;
 use crate::lock::pool::{Outcome, Pool};
 use crate::lock::proxy::Proxies;
 use crate::lock::update::{Policy, refuse_older, resolve};
-use crate::plan::server::{Plan, TOOLS, ToolsPlan, set_name};
+use crate::plan::server::{COMPILER, Plan, TOOLS, ToolsPlan, set_name};
 use crate::progress;
 use crate::sandbox;
 use crate::spec::{Architecture, Server, Spec};
@@ -372,6 +372,7 @@ impl Project {
             .iter()
             .map(|(architecture, server)| set_name(architecture, server))
             .chain([TOOLS.to_owned()])
+            .chain(servers.iter().any(|(_, one)| one.has_agent()).then(|| COMPILER.to_owned()))
             .collect();
         sets.into_iter().collect()
     }

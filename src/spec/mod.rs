@@ -34,6 +34,8 @@ pub const MONITORED_ROLE: &str = "monitored";
 pub const STATIC_ROLE: &str = "static-web";
 /// The role of two databases that follow each other.
 pub const REPLICATION_ROLE: &str = "replication";
+/// The role of a server that votes on which of the two takes writes, and has no data.
+pub const WITNESS_ROLE: &str = "witness";
 /// The role of servers that end TLS for visitors.
 pub const HTTPS_ROLE: &str = "https";
 /// Where the site lies in the project; its static files are chosen from here.

@@ -262,7 +262,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
 fn partition(step: &Step) -> Option<String> {
     let names = match step {
         Step::Base { .. } | Step::Packages { .. } | Step::PackagesLayer { .. } => "a-packages",
-        Step::ConfigLayer { .. } => "a-config",
+        Step::Agent { .. } | Step::ConfigLayer { .. } => "a-config",
         Step::State { .. } => "state",
         Step::Kernel { .. } | Step::Esp { .. } => "esp",
         Step::Bootloader { .. } => "bios, esp",

@@ -107,13 +107,13 @@ fn version<'a>(lock: &'a Lock, name: &str) -> &'a str {
 #[test]
 fn resolves_locks_and_fetches() {
     let world = World::new();
-    let wanted = [ESSENTIAL, "app", "kernel", builtin::NAME];
+    let wanted = [ESSENTIAL, "app", "kernel", builtin::INITRAMFS];
     let (lock, changes) = world.lock(&wanted, None, &Policy::Keep).unwrap();
     assert_eq!(
         changes,
         "app 1.0-1 (new), base 1 (new), imagebuild-initramfs 1 (new), kernel 6 (new), lib 1.0-1 (new)"
     );
-    assert_eq!(lock.packages["kernel"].depends, [builtin::NAME]);
+    assert_eq!(lock.packages["kernel"].depends, [builtin::INITRAMFS]);
     assert!(lock.matches(&requests(&wanted)) && !lock.matches(&requests(&["app"])));
     let file = world.cache.path().join("imagebuild.lock");
     lock.write(&file).unwrap();
@@ -521,8 +521,9 @@ fn a_lock_stays_until_it_is_moved() {
 
     let (kept, changes) = world.lock(&["app", "base"], Some(&old), &Policy::Keep).unwrap();
     assert_eq!((changes.as_str(), &kept), ("", &old));
-    let (more, changes) =
-        world.lock(&["app", "base", "kernel", builtin::NAME], Some(&old), &Policy::Keep).unwrap();
+    let (more, changes) = world
+        .lock(&["app", "base", "kernel", builtin::INITRAMFS], Some(&old), &Policy::Keep)
+        .unwrap();
     assert_eq!(changes, "imagebuild-initramfs 1 (new), kernel 6 (new)");
     assert_eq!((version(&more, "base"), version(&more, "lib")), ("1", "1.0-1"));
     assert!(more.packages["lib"].last_seen.is_some(), "no index lists it any more");

@@ -22,7 +22,7 @@ fn files(spec: &Spec, architecture: &str, server: &str) -> Files {
     let text = |content| match content {
         Content::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
         Content::Symlink(target) => target,
-        Content::Directory => String::new(),
+        Content::Directory | Content::Agent => String::new(),
     };
     files.into_iter().map(|file| (file.path, text(file.content))).collect()
 }
@@ -183,19 +183,50 @@ fn keepalived_compares_with_the_digest_of_the_very_file() {
 }
 
 #[test]
-fn each_of_a_pair_knows_the_other() {
+fn each_voter_knows_the_others() {
     let spec = load("").unwrap();
-    for (architecture, one, other) in [
-        ("arch3", "server1", "server2"),
-        ("arch5", "database1", "database2"),
-        ("arch6", "database1", "database2"),
+    let three = "member database1 192.168.0.21\nmember database2 192.168.0.22\n\
+                 member web1 192.168.0.11\nport 4306\n";
+    // Without a witness by both networks, and with what must be seen.
+    let two = "member server1 192.168.0.11 172.16.0.11\nmember server2 192.168.0.12 172.16.0.12\n\
+               port 4306\n";
+    for (architecture, members, servers) in [
+        ("arch3", two, &["server1", "server2"][..]),
+        ("arch5", three, &["database1", "database2", "web1"]),
+        ("arch6", three, &["database1", "database2", "web1"]),
     ] {
-        for (own, peer) in [(one, other), (other, one)] {
-            let conf = &files(&spec, architecture, own)["/usr/lib/imagebuild/replication.conf"];
-            assert!(conf.contains(&format!("SELF={own}\n")), "{conf}");
-            assert!(conf.contains(&format!("TWIN={peer}\n")), "{conf}");
+        for own in servers {
+            let files = files(&spec, architecture, own);
+            let conf = &files["/usr/lib/imagebuild/pair.conf"];
+            assert!(conf.contains(&format!("\nown {own}\n")), "{conf}");
+            assert!(conf.contains(members), "{conf}");
+            assert_eq!(conf.contains("\nlinks eth1 eth0\n"), architecture == "arch3", "{conf}");
+            assert_eq!(conf.contains("\ndata "), *own != "web1", "{conf}");
         }
     }
+    assert!(!files(&spec, "arch6", "web2").contains_key("/usr/lib/imagebuild/pair.conf"));
+}
+
+#[test]
+fn a_witness_is_one_third_server() {
+    let witness = "\"monitor\", \"witness\"]";
+    let none_to_see = arch5(
+        "\"database\", \"replication\"]\nserver-id = 1",
+        "\"database\", \"witness\"]\nserver-id = 1",
+    );
+    assert!(
+        none_to_see.starts_with("error: 2 servers have the role `witness`, not one: database1\n"),
+        "{none_to_see}"
+    );
+    let mut tree = Tree::embedded();
+    let image = String::from_utf8(tree.get("images/arch5.toml").unwrap().content.clone()).unwrap();
+    assert!(image.contains(witness));
+    tree.insert("images/arch5.toml", image.replace(", \"replication\"]", "]"));
+    let lonely = Spec::load(tree).unwrap_err().to_string();
+    assert!(
+        lonely.starts_with("error: web1 is a witness, and no server has the role `replication`\n"),
+        "{lonely}"
+    );
 }
 
 fn arch5(from: &str, to: &str) -> String {

@@ -588,17 +588,17 @@ hint: did you mean `web1`?"
 fn a_pair_of_databases_waits_a_while() {
     let with = |text: &str| format!("\n[replication]\n{text}\n[endpoints]");
     assert_eq!(
-        image_error("\n[endpoints]", &with("semi-sync-timeout-ms = 0")),
+        image_error("\n[endpoints]", &with("alone-after-ms = 0")),
         "error: 0 is not between 1 and 3600000
-  --> images/arch1.toml:15:24
+  --> images/arch1.toml:15:18
    |
-15 | semi-sync-timeout-ms = 0
-   |                        ^
+15 | alone-after-ms = 0
+   |                  ^
 hint: these are milliseconds: 1000 is a second"
     );
     let long = image_error("\n[endpoints]", &with("max-lag-seconds = 3601"));
     assert!(long.starts_with("error: 3601 is not between 1 and 3600\n"), "{long}");
-    let hour = with("semi-sync-timeout-ms = 3600000\nmax-lag-seconds = 3600");
+    let hour = with("alone-after-ms = 3600000\nmax-lag-seconds = 3600");
     Spec::load(changed("images/arch1.toml", "\n[endpoints]", &hour)).unwrap();
 }
 

@@ -56,6 +56,7 @@ fn listing(files: &[ConfigFile]) -> String {
             Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
             Content::Symlink(target) => format!("-> {target}"),
             Content::Directory => "folder".to_owned(),
+            Content::Agent => "compiled".to_owned(),
         };
         let (mode, owner) = (file.mode, format!("{}:{}", file.uid, file.gid));
         writeln!(text, "{mode:04o} {owner} {} {what} [{}]", file.path, file.source).unwrap();

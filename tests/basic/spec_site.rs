@@ -32,7 +32,7 @@ fn files(spec: &Spec, image: &str) -> BTreeMap<String, String> {
     let files = render::config_files(spec, architecture, server);
     let text = |content: Content| match content {
         Content::Bytes(bytes) => String::from_utf8(bytes).ok(),
-        Content::Symlink(_) | Content::Directory => None,
+        Content::Symlink(_) | Content::Directory | Content::Agent => None,
     };
     let files = files.unwrap_or_else(|error| panic!("{error}")).into_iter();
     files.filter_map(|file| Some((file.path, text(file.content)?))).collect()

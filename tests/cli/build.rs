@@ -56,7 +56,7 @@ fn changes(before: &BTreeMap<PathBuf, (SystemTime, u64)>, folder: &Path) -> Vec<
 #[test]
 fn the_first_build_does_all_and_the_second_nothing() {
     let world = World::new();
-    let locking = "        Read the indexes of 35 packages
+    let locking = "        Read the indexes of 38 packages
       Locked 35 packages in imagebuild.lock
      Fetched 16 packages (3.7 MB, TIME)
 ";

@@ -14,8 +14,9 @@ use std::sync::OnceLock;
 pub(crate) const RELEASE: &str = "6.12.1-cloud-amd64";
 
 /// All other packages that imagebuild asks for by itself; they are empty.
-const EMPTY: [&str; 28] = [
+const EMPTY: [&str; 31] = [
     "apt",
+    "cargo",
     "cpio",
     "cryptsetup-bin",
     "dmsetup",
@@ -29,6 +30,8 @@ const EMPTY: [&str; 28] = [
     "kmod",
     "libarchive-tools",
     "libc-bin",
+    "librust-hmac-dev",
+    "librust-sha2-dev",
     "mtools",
     "nix-bin",
     "openssh-client",
@@ -142,7 +145,7 @@ pub(crate) fn with_dpkg(archive: &mut Archive) {
 }
 
 fn add_with_tool(archive: &mut Archive, tool: &str) -> Vec<String> {
-    let mut names = vec![imagebuild::lock::builtin::NAME.to_owned()];
+    let mut names = vec![imagebuild::lock::builtin::INITRAMFS.to_owned()];
     let mut add = |control: &str, files: &[Entry]| {
         names.extend(control.lines().next().map(str::to_owned));
         let control = control.replace("; ", "\n");

@@ -226,7 +226,7 @@ fn the_project_may_be_elsewhere() {
     world
         .bare(&format!("lock {line} --mirror {mirror}"))
         .dir(&elsewhere)
-        .stderr("        Read the indexes of 34 packages\n      Locked 34 packages in project/imagebuild.lock\n")
+        .stderr("        Read the indexes of 37 packages\n      Locked 34 packages in project/imagebuild.lock\n")
         .code(0);
     world.put("project/roles/base.toml", "description = 7\n");
     world

@@ -99,7 +99,7 @@ fn an_archive_and_a_file_of_ones_own_are_locked_by_digest() {
     world
         .cli("lock")
         .stderr(
-            "        Read the indexes of 34 packages\n   Unchanged imagebuild.lock is up to date\n",
+            "        Read the indexes of 37 packages\n   Unchanged imagebuild.lock is up to date\n",
         )
         .code(0);
 }

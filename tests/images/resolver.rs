@@ -141,10 +141,12 @@ fn write_configuration(apt: &Path, indexes: &Path) {
         liblzma::read::XzDecoder::new(file).read_to_end(&mut text).unwrap();
         texts.push(text);
     }
-    let built_in = String::from_utf8(builtin::deb().unwrap()).unwrap();
-    let control = built_in.find("Package: ").unwrap();
-    let control = built_in[control..].split('\0').next().unwrap();
-    texts.push(format!("{}\nFilename: ./x.deb\nSize: 1\n", control.trim()).into_bytes());
+    for name in [builtin::INITRAMFS, builtin::COMPILER] {
+        let built_in = String::from_utf8(builtin::deb(name).unwrap()).unwrap();
+        let control = built_in.find("Package: ").unwrap();
+        let control = built_in[control..].split('\0').next().unwrap();
+        texts.push(format!("{}\nFilename: ./x.deb\nSize: 1\n", control.trim()).into_bytes());
+    }
     let mut sources = String::new();
     for (number, text) in texts.iter().enumerate() {
         let folder = apt.join(format!("repository/{number}"));

@@ -85,7 +85,7 @@ const READ: &str = "/usr/lib/imagebuild";
 fn of_server(files: &[ConfigFile], seen: &mut BTreeSet<(String, Vec<u8>)>) -> Vec<Script> {
     let bytes = |file: &ConfigFile| match &file.content {
         Content::Bytes(text) => Some((file.path.clone(), text.clone())),
-        Content::Symlink(_) | Content::Directory => None,
+        Content::Symlink(_) | Content::Directory | Content::Agent => None,
     };
     let shell = files.iter().filter_map(bytes).filter(|(path, text)| is_shell(path, text));
     shell

@@ -24,8 +24,13 @@ const NEW: &str = ".imagebuild-copy";
 /// Present while the old files go out, with the name of where to; then while the new come in.
 const OUT: &str = ".imagebuild-swap-out";
 const IN: &str = ".imagebuild-swap-in";
-/// What was here before, until a person removes it. Another one takes its place.
-pub(crate) const SET_ASIDE: &str = ".set-aside-";
+/// What was here before, until a person removes it.
+const SET_ASIDE: &str = ".set-aside-";
+/// The same, if it may hold writes that were acknowledged and are nowhere else: of a primary that
+/// was alone, and that a person, or two links cut at once, have deposed. It is never removed.
+const ACKNOWLEDGED: &str = ".set-aside-acknowledged-";
+/// There while this database acknowledges what nobody else has.
+const ALONE: &str = ".imagebuild-alone";
 
 /// Files of the folder that are no part of MariaDB's data.
 fn is_kept(name: &str) -> bool {
@@ -94,9 +99,10 @@ pub(crate) fn fetch(
     let io = |error: std::io::Error| error.to_string();
     let new = data.join(NEW);
     remove(&new)?;
-    // The last one of these was made obsolete by a history that others have.
-    for old in set_aside(data) {
-        eprintln!("{} is removed: there is room for one only", old.display());
+    // What nobody was told of is shown until the next one comes: there is room for one only.
+    let is_old = |path: &PathBuf| !path.to_string_lossy().contains(ACKNOWLEDGED);
+    for old in set_aside(data).into_iter().filter(|path| has_data && is_old(path)) {
+        eprintln!("{} is removed", old.display());
         remove(&old)?;
     }
     let address = SocketAddr::new(peer.addresses[0], settings.port);
@@ -134,7 +140,8 @@ pub(crate) fn fetch(
 
     program(&database.stop)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let aside = if has_data { format!("{SET_ASIDE}{now}") } else { String::new() };
+    let kind = if data.join(ALONE).exists() { ACKNOWLEDGED } else { SET_ASIDE };
+    let aside = if has_data { format!("{kind}{now}") } else { String::new() };
     write_synced(data, OUT, &aside)?;
     complete(data)?;
     program(&database.start)?;
@@ -260,6 +267,21 @@ pub(crate) fn set_aside(data: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = all.flatten().map(|entry| entry.path()).filter(is_one).collect();
     found.sort();
     found
+}
+
+/// Notes that this database acknowledges what nobody else has.
+pub(crate) fn mark_alone(data: &Path) -> Result<(), String> {
+    if data.join(ALONE).exists() {
+        return Ok(());
+    }
+    write_synced(data, ALONE, "")
+}
+
+/// Somebody else has everything again.
+pub(crate) fn unmark_alone(data: &Path) {
+    if let Err(why) = remove(&data.join(ALONE)) {
+        eprintln!("{why}");
+    }
 }
 
 fn write_synced(data: &Path, name: &str, text: &str) -> Result<(), String> {

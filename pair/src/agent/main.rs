@@ -4,6 +4,12 @@
 //! One thread decides; the others wait for what takes time (datagrams, MariaDB, the disk, copies)
 //! and send it what they have seen. `docs/pairs.md` of imagebuild has the protocol.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "imagebuild has a library for programs; on the servers there is std"
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
+
 mod commands;
 mod copying;
 mod look;
@@ -34,6 +40,8 @@ The pair of databases.
   imagebuild-replication ask ADDRESS reads|writes
                                          whether the database server there would be of use
   imagebuild-replication run             the agent
+  imagebuild-replication check           whether its file is right
+  imagebuild-replication alive           whether the agent has said anything lately
   imagebuild-replication leave           the machine is about to stop: hand the writes over
   imagebuild-replication swap            complete what a power cut interrupted, before
                                          MariaDB starts
@@ -92,6 +100,13 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
             let text = state()?;
             let is = |key, value| report::value(&text, key) == value;
             Ok(code(is("role", "witness") || is("reads", "yes")))
+        }
+        ["check"] => Ok(ExitCode::SUCCESS),
+        // keepalived's question: whether what the agent has said last still counts.
+        ["alive"] => {
+            let written = fs::metadata(settings.run.join("state")).and_then(|of| of.modified());
+            let age = written.ok().and_then(|at| at.elapsed().ok());
+            Ok(code(age.is_some_and(|age| age.as_secs() < 3 * factor())))
         }
         ["leave"] => leave(&settings),
         ["takeover"] => takeover(&settings, &state()?),

@@ -17,6 +17,8 @@ pub(crate) struct Report<'a> {
     /// What has happened last that a person may want to know.
     pub(crate) said: &'a str,
     pub(crate) copies: bool,
+    /// Whether a write has had somewhere to go lately.
+    pub(crate) writes: bool,
     pub(crate) set_aside: Vec<String>,
 }
 
@@ -25,7 +27,7 @@ impl Report<'_> {
         let names = |node: Node| &self.settings.members[usize::from(node.0)].name;
         let own = Node(self.settings.own as u8);
         let yes = |is_so: bool| if is_so { "yes" } else { "no" };
-        let known = self.member.known();
+        let known = self.member.last_heard();
         let role = match known {
             _ if !own.is_database() => "witness",
             Some(config) if config.primary == own => "primary",
@@ -58,7 +60,7 @@ impl Report<'_> {
             say("database", database);
             say("gtid", &self.position);
             say("reads", yes(self.status.is_some_and(|one| one.readers && one.fresh)));
-            say("writes", yes(self.member.knows_a_writer()));
+            say("writes", yes(self.writes));
             say("lag", &self.lag.map_or("unknown".to_owned(), |lag| lag.to_string()));
             say("set-aside", &self.set_aside.join(" "));
         }

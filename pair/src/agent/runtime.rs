@@ -2,7 +2,7 @@
 //! that what that wants is done in its order.
 
 use crate::commands::{Commander, Process, kill};
-use crate::copying::set_aside;
+use crate::copying::{self, set_aside};
 use crate::look::{Look, More};
 use crate::register_file::{Found, RegisterFile};
 use crate::report::Report;
@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -41,10 +42,7 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     fs::create_dir_all(&settings.run).map_err(io)?;
     let _ = fs::remove_file(settings.run.join("leave"));
     let _ = fs::remove_file(settings.run.join("takeover"));
-    let secret = fs::read_to_string(&settings.secret)
-        .map_err(|error| format!("{}: {error}", settings.secret.display()))?;
-    let secret = secret.trim_end_matches('\n');
-    let key = Key::new(secret.as_bytes(), settings)?;
+    let key = Key::new(secret(&settings.secret)?.as_bytes(), settings)?;
     let (register, found) = RegisterFile::open(&settings.register, settings)
         .map_err(|error| format!("{}: {error}", settings.register.display()))?;
     let acceptor = match found {
@@ -58,17 +56,26 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     let own = Node(settings.own as u8);
     let members = Members::with_witnesses(settings.members.len() as u8 - 2);
     let number = u64::from_be_bytes(*crate::random()?.first_chunk().ok_or("no random number")?);
-    let member = Member::new(own, members, Times::default().scaled(factor), acceptor, number);
+    let mut times = Times::default();
+    if let Some(database) = &settings.database {
+        times.stalled = database.alone_after;
+    }
+    let member = Member::new(own, members, times.scaled(factor), acceptor, number);
 
     let (sender, seen) = channel();
     let state = Arc::new(Mutex::new(String::new()));
     let sockets = threads::receive(settings, &key, &sender);
-    threads::serve(settings, &key, &state);
-    let commands = settings.database.as_ref().map(|database| {
+    let mut commands = None;
+    // A copy of all data wants the database's password: the witness does not have it.
+    let mut copy_key = None;
+    if let Some(database) = &settings.database {
+        let password = secret(&database.password)?;
         threads::look(database, Duration::from_millis(LOOK * factor), &sender);
-        threads::write_to_disk(database, &sender);
-        threads::command(Commander::new(settings, database, secret, factor), &sender)
-    });
+        let commander = Commander::new(settings, database, &password, factor);
+        commands = Some(threads::command(commander, &sender));
+        copy_key = Some(Key::new(password.as_bytes(), settings)?);
+    }
+    threads::serve(settings, copy_key.as_ref(), &state);
     if settings.members.len() == 2 {
         threads::look_at_world(settings, Duration::from_millis(LOOK * factor), &sender);
     }
@@ -76,6 +83,7 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     let mut agent = Agent {
         settings,
         key,
+        copy_key,
         factor,
         began: now,
         member,
@@ -98,6 +106,8 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         has_all: None,
         waiting: HashMap::new(),
         disk_wrote: now,
+        watches_disk: false,
+        writer_seen: None,
         is_leaving: false,
         connected_at: None,
         said: String::new(),
@@ -119,9 +129,17 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     }
 }
 
+/// The content of a credential.
+fn secret(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.trim_end_matches('\n').to_owned())
+}
+
 struct Agent<'a> {
     settings: &'a Settings,
     key: Key,
+    /// Of the database's password.
+    copy_key: Option<Key>,
     factor: u64,
     began: Instant,
     member: Member,
@@ -154,6 +172,9 @@ struct Agent<'a> {
     /// Commits that wait for the replica, and since when.
     waiting: HashMap<String, Instant>,
     disk_wrote: Instant,
+    watches_disk: bool,
+    /// When a write had somewhere to go, last.
+    writer_seen: Option<Instant>,
     is_leaving: bool,
     /// When a gateway answered, or a link had its carrier, last: only of two without a witness.
     connected_at: Option<Instant>,
@@ -178,6 +199,7 @@ impl Agent<'_> {
                 self.look = match found {
                     Ok((look, process)) => {
                         self.unanswered = None;
+                        self.watch_disk();
                         self.note_waiting(&look);
                         is_new.then_some((look, began, process))
                     }
@@ -224,6 +246,15 @@ impl Agent<'_> {
                 }
             }
             Err(why) => self.say(format!("{command:?}: {why}")),
+        }
+    }
+
+    /// From when MariaDB has answered: before that its folder may not be there yet.
+    fn watch_disk(&mut self) {
+        if let (Some(database), false) = (&self.settings.database, self.watches_disk) {
+            self.watches_disk = true;
+            self.disk_wrote = Instant::now();
+            threads::write_to_disk(database, &self.sender);
         }
     }
 
@@ -312,6 +343,7 @@ impl Agent<'_> {
 
     fn tell(&mut self, command: Command) {
         let Some(database) = &self.settings.database else { return };
+        let Some(copy_key) = &self.copy_key else { return };
         if self.running.is_some() || self.copies {
             return;
         }
@@ -324,8 +356,20 @@ impl Agent<'_> {
             let has_data = self.status().is_some_and(|status| status.data == Data::Some);
             self.copies = true;
             let what = (from, has_data);
-            threads::copy(self.settings, database, &self.key, what, self.factor, &self.sender);
+            threads::copy(self.settings, database, copy_key, what, self.factor, &self.sender);
             return;
+        }
+        if let Some(config) = self.member.known() {
+            let alone = config.primary == self.own && !config.both;
+            let marked = match command {
+                // What is acknowledged from now on is nowhere else.
+                Command::Open | Command::NoWait if alone => copying::mark_alone(&database.data),
+                _ => Ok(()),
+            };
+            if let Err(why) = marked {
+                self.say(format!("it cannot be noted that this database is alone: {why}"));
+                return;
+            }
         }
         if command == Command::NoWait {
             // What is answered from now on was not received by the replica.
@@ -373,6 +417,9 @@ impl Agent<'_> {
                 self.address = None;
             }
         }
+        if self.member.knows_a_writer() {
+            self.writer_seen = Some(Instant::now());
+        }
         let now = (self.member.known(), self.member.need());
         let has_changed = self.shown != Some(now);
         let is_due = self.reported.is_none_or(|at| at.elapsed() > self.milliseconds(500));
@@ -391,12 +438,20 @@ impl Agent<'_> {
             lag: look.and_then(|look| look.lag),
             said: self.unanswered.as_ref().unwrap_or(&self.said),
             copies: self.copies,
+            // Not at once: readers do not have to leave while the role moves.
+            writes: self.writer_seen.is_some_and(|at| at.elapsed() < self.milliseconds(5000)),
             set_aside: aside.iter().map(|path| path.display().to_string()).collect(),
         }
         .text();
         if has_changed {
             self.shown = Some(now);
             self.announce(now);
+            // Both have everything again: what was acknowledged alone, too.
+            if let (Some(database), Some(config)) = (&self.settings.database, now.0) {
+                if config.both {
+                    copying::unmark_alone(&database.data);
+                }
+            }
         }
         let new = self.settings.run.join("state.new");
         let written =

@@ -7,7 +7,7 @@
 //! member database2 192.168.0.22
 //! member web1 192.168.0.11
 //! port 4306
-//! secret /run/credentials/@system/database.replication-password
+//! secret /run/credentials/@system/pair.secret
 //! register /var/lib/imagebuild/pair/register
 //! run /run/imagebuild/pair
 //! # of two databases without a witness:
@@ -16,6 +16,8 @@
 //! # a database's alone:
 //! data /var/lib/mysql
 //! clients /usr/lib/imagebuild/database-clients
+//! password /run/credentials/@system/database.replication-password
+//! alone-after 800
 //! max-lag 5
 //! kill systemctl kill --signal=SIGKILL mariadb.service
 //! stop systemctl stop mariadb.service
@@ -60,6 +62,10 @@ pub(crate) struct Database {
     pub(crate) data: PathBuf,
     /// A file with the addresses from which the application logs in.
     pub(crate) clients: PathBuf,
+    /// The file with the password by which the databases follow each other.
+    pub(crate) password: PathBuf,
+    /// Milliseconds that a write waits before the primary asks to go on alone.
+    pub(crate) alone_after: u64,
     /// Seconds that a replica may be behind before it sends readers away.
     pub(crate) max_lag: u64,
     /// The client program, with its options.
@@ -71,9 +77,23 @@ pub(crate) struct Database {
 }
 
 /// Keys that stand once.
-const KEYS: [&str; 14] = [
-    "own", "port", "secret", "register", "run", "links", "gateways", "data", "clients", "max-lag",
-    "client", "kill", "stop", "start",
+const KEYS: [&str; 16] = [
+    "own",
+    "port",
+    "secret",
+    "register",
+    "run",
+    "links",
+    "gateways",
+    "data",
+    "clients",
+    "password",
+    "alone-after",
+    "max-lag",
+    "client",
+    "kill",
+    "stop",
+    "start",
 ];
 
 impl Settings {
@@ -87,9 +107,12 @@ impl Settings {
                 continue;
             }
             let fail = |why: String| format!("line {}: {why}", place + 1);
-            let (key, value) = line
-                .split_once(char::is_whitespace)
-                .ok_or_else(|| fail(format!("`{line}` has no value")))?;
+            let (key, value) = match line.split_once(char::is_whitespace) {
+                Some(pair) => pair,
+                // There may be none.
+                None if ["gateways", "links"].contains(&line) => (line, ""),
+                None => return Err(fail(format!("`{line}` has no value"))),
+            };
             if key == "member" {
                 members.push(member(value).map_err(fail)?);
             } else if !KEYS.contains(&key) {
@@ -116,11 +139,16 @@ impl Settings {
         }
         let port = need("port")?;
         let database = if own < 2 {
-            let lag = find("max-lag").unwrap_or("5");
+            let number = |key: &str| -> Result<u64, String> {
+                let value = need(key)?;
+                value.parse().map_err(|_| format!("{key}: `{value}` is no number"))
+            };
             Some(Database {
+                password: need("password")?.into(),
+                alone_after: number("alone-after")?,
+                max_lag: number("max-lag")?,
                 data: need("data")?.into(),
                 clients: need("clients")?.into(),
-                max_lag: lag.parse().map_err(|_| format!("max-lag: `{lag}` is no number"))?,
                 client: words(find("client").unwrap_or("mariadb --user=root")),
                 kill: words(need("kill")?),
                 stop: words(need("stop")?),

@@ -87,10 +87,10 @@ fn until_bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
 }
 
 /// Answers over TCP: `state` for everybody whom the firewall lets in, `copy` for members.
-pub(crate) fn serve(settings: &Settings, key: &Key, state: &Arc<Mutex<String>>) {
+pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &Arc<Mutex<String>>) {
     for address in settings.own().addresses.clone() {
         let at = SocketAddr::new(address, settings.port);
-        let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(state));
+        let (settings, key, state) = (settings.clone(), key.cloned(), Arc::clone(state));
         thread::spawn(move || {
             let listener = until_bound(|| TcpListener::bind(at));
             let busy = Arc::new(AtomicUsize::new(0));
@@ -103,7 +103,7 @@ pub(crate) fn serve(settings: &Settings, key: &Key, state: &Arc<Mutex<String>>) 
                 let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(&state));
                 let busy = Arc::clone(&busy);
                 thread::spawn(move || {
-                    if let Err(why) = answer(&settings, &key, &state, stream) {
+                    if let Err(why) = answer(&settings, key.as_ref(), &state, stream) {
                         eprintln!("{why}");
                     }
                     busy.fetch_sub(1, Ordering::Relaxed);
@@ -115,7 +115,7 @@ pub(crate) fn serve(settings: &Settings, key: &Key, state: &Arc<Mutex<String>>) 
 
 fn answer(
     settings: &Settings,
-    key: &Key,
+    key: Option<&Key>,
     state: &Mutex<String>,
     stream: TcpStream,
 ) -> Result<(), String> {
@@ -129,14 +129,14 @@ fn answer(
     if (&mut stream).take(64).read_line(&mut line).is_err() {
         return Ok(());
     }
-    match (line.trim(), &settings.database) {
-        ("state", _) => {
+    match (line.trim(), &settings.database, key) {
+        ("state", _, _) => {
             let text = lock(state).clone();
             // Who asked may have gone.
             let _ = stream.get_mut().write_all(text.as_bytes());
             Ok(())
         }
-        ("copy", Some(database)) => copying::serve(key, database, &settings.run, stream),
+        ("copy", Some(database), Some(key)) => copying::serve(key, database, &settings.run, stream),
         _ => Ok(()),
     }
 }

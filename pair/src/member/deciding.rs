@@ -175,11 +175,10 @@ impl Member {
         let is_gone = listens && !primary_is_there && !self.is_heard_by_others(config.primary);
         // It may have lost what it had received, and may be counted on for that, or soon be: the
         // primary's request to join it, from before, must fail.
-        if status.data == Data::Some && status.replication == Replication::Restarted {
-            if self.stepped_out != Some(config) {
-                self.step_out(config, actions);
-                return;
-            }
+        let restarted = status.data == Data::Some && status.replication == Replication::Restarted;
+        if restarted && self.stepped_out != Some(config) {
+            self.step_out(config, actions);
+            return;
         }
         // What it has and the primary has not, it received to be acknowledged.
         let must = is_gone || status.replication == Replication::Parted;

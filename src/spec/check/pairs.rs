@@ -2,10 +2,10 @@
 //! and the address for writes can be at either of them.
 
 use crate::error::Result;
-use crate::spec::REPLICATION_ROLE;
 use crate::spec::check::context::Context;
 use crate::spec::model::architecture::{Architecture, Purpose, Server};
 use crate::spec::parse::architecture::RawArchitecture;
+use crate::spec::{REPLICATION_ROLE, WITNESS_ROLE};
 
 /// Checks the servers of `architecture` that have the role `replication`.
 pub(crate) fn pairs(
@@ -14,6 +14,26 @@ pub(crate) fn pairs(
     context: &Context<'_>,
 ) -> Result<()> {
     let members: Vec<&Server> = architecture.with_role(REPLICATION_ROLE).collect();
+    let witnesses: Vec<&Server> = architecture.with_role(WITNESS_ROLE).collect();
+    for witness in &witnesses {
+        let name = &witness.name;
+        let (message, hint) = if members.is_empty() {
+            (
+                format!("{name} is a witness, and no server has the role `replication`"),
+                "take the role `witness` out, or give two databases the role `replication`",
+            )
+        } else if witnesses.len() != 1 {
+            (
+                format!("{} servers have the role `witness`, not one: {name}", witnesses.len()),
+                "of two databases and a witness, one may be lost; with two witnesses, no more",
+            )
+        } else {
+            continue;
+        };
+        let key = raw.servers.keys().find(|key| key.get_ref() == name);
+        let span = key.map_or(0..0, toml::Spanned::span);
+        return Err(context.sources.error(span, message).hint(hint));
+    }
     for server in &members {
         let Some((message, hint)) = wrong(server, &members, architecture) else { continue };
         let key = raw.servers.keys().find(|key| key.get_ref() == &server.name);

@@ -10,6 +10,7 @@ use crate::spec::model::settings::{Nat, Replication, StaticFiles};
 use crate::spec::model::site::Site;
 use crate::spec::model::units::{Prefix, Size};
 use crate::spec::tree::Tree;
+use crate::spec::{REPLICATION_ROLE, WITNESS_ROLE};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -205,6 +206,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether it has the agent of a pair of databases: as one of them, or as their witness.
+    pub fn has_agent(&self) -> bool {
+        self.has_role(REPLICATION_ROLE) || self.has_role(WITNESS_ROLE)
+    }
+
     /// Whether it has the role `name`.
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.iter().any(|role| role == name)

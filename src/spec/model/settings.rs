@@ -20,12 +20,13 @@ pub struct Nat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all(deserialize = "kebab-case"), default)]
 pub struct Replication {
-    /// How long a write waits for the other database to have it too. After that the
-    /// writer goes on alone ("degraded"), until the other one has caught up: longer
-    /// waits lose fewer writes when both fail one after the other, shorter ones
-    /// hold visitors up less when the other database is away.
+    /// How long a write waits for the other database to have it too, in milliseconds. After
+    /// that the primary asks the voters whether it may go on alone, until the other one has
+    /// caught up: a shorter wait holds visitors up less when the other database is away, a
+    /// longer one leaves the pair together when the network stutters. No acknowledged write
+    /// depends on it.
     #[serde(deserialize_with = "limits::milliseconds")]
-    pub semi_sync_timeout_ms: u32,
+    pub alone_after_ms: u32,
     /// A database that is further behind answers no reads.
     #[serde(deserialize_with = "limits::seconds")]
     pub max_lag_seconds: u32,
@@ -33,7 +34,7 @@ pub struct Replication {
 
 impl Default for Replication {
     fn default() -> Replication {
-        Replication { semi_sync_timeout_ms: 1500, max_lag_seconds: 5 }
+        Replication { alone_after_ms: 800, max_lag_seconds: 5 }
     }
 }
 
