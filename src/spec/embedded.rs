@@ -158,4 +158,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "vm-tests/arch4/web-software-dies.toml",
     "vm-tests/arch4/web-software-killed.toml",
     "vm-tests/arch4/whole-server-lost.toml",
+    "vm-tests/arch5/writer-loses-power.toml",
+    "vm-tests/arch5/writers-database-dies.toml",
+    "vm-tests/arch6/writer-loses-power.toml",
 ];
