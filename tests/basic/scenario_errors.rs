@@ -68,7 +68,7 @@ fn built_in_scenarios_that_read_the_demo_site_say_so() {
             count += usize::from(scenario.demo_site);
         }
     }
-    assert_eq!(count, 16);
+    assert_eq!(count, 19);
 }
 
 #[test]

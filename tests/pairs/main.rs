@@ -71,7 +71,7 @@ fn on(
         Some(running) => running,
         None => Rig::new()?,
     };
-    test(&mut running).map_err(|why| format!("{why}\n{}", running.story()))?;
+    test(&mut running).map_err(|why| format!("{why}\n{}", running.report()))?;
     *rig = Some(running);
     Ok(libtest_mimic::Completion::Completed)
 }
@@ -88,8 +88,8 @@ fn random_histories(rig: &mut Rig) -> Result<(), String> {
     let lasts = Duration::from_secs(60 * minutes.unwrap_or(if in_full() { 20 } else { 2 }));
     let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < lasts {
-        let story: Vec<(Fault, Duration)> = faults::random(&mut random);
-        rig.play(&story).map_err(|why| format!("after {story:?}: {why}"))?;
+        let history: Vec<(Fault, Duration)> = faults::random(&mut random);
+        rig.play(&history).map_err(|why| format!("after {history:?}: {why}"))?;
         count += 1;
     }
     println!("{count} histories, nothing lost");

@@ -132,9 +132,10 @@ impl Node {
         self.run(&format!(
             "ip link set lo up; ip address add {address}/24 dev eth1; ip link set eth1 up"
         ))?;
-        if self.place == CLIENTS {
-            return Ok(());
-        }
+        if self.place == CLIENTS { Ok(()) } else { self.start_services() }
+    }
+
+    fn start_services(&self) -> Result<(), String> {
         self.run("/usr/lib/imagebuild/timers")?;
         if self.is_database() {
             self.run("systemctl start mariadb.service")?;
@@ -252,10 +253,9 @@ pub(crate) fn run(program: &str, words: &[String]) -> Result<(), String> {
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("{program}: {e}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{program} {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)))
+    let error =
+        || format!("{program} {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+    output.status.success().then_some(()).ok_or_else(error)
 }
 
 pub(crate) fn put(path: &Path, text: &str) -> Result<(), String> {
@@ -265,13 +265,15 @@ pub(crate) fn put(path: &Path, text: &str) -> Result<(), String> {
 
 /// Looks twenty times a second.
 pub(crate) fn wait_until(what: &str, tenths: u32, is_so: impl Fn() -> bool) -> Result<(), String> {
-    for _ in 0..tenths * 2 {
-        if is_so() {
-            return Ok(());
+    let mut looks = 0..tenths * 2;
+    let is_met = looks.any(|_| {
+        let is_met = is_so();
+        if !is_met {
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    Err(format!("not within {} s: {what}", tenths / 10))
+        is_met
+    });
+    is_met.then_some(()).ok_or_else(|| format!("not within {} s: {what}", tenths / 10))
 }
 
 impl Drop for Node {

@@ -138,13 +138,13 @@ impl Rig {
 
     /// Faults one after the other's beginning, while clients write; then nothing may be missing,
     /// and both must be in sync again.
-    pub(crate) fn play(&mut self, story: &[(Fault, Duration)]) -> Result<Duration, String> {
+    pub(crate) fn play(&mut self, history: &[(Fault, Duration)]) -> Result<Duration, String> {
         self.wait_until_whole()?;
         let ledger = Ledger::start(&self.nodes[CLIENTS], &self.next)?;
         sleep(Duration::from_millis(1200));
         let began = Instant::now();
         let mut ends = Vec::new();
-        for (place, (fault, lasts)) in story.iter().enumerate() {
+        for (place, (fault, lasts)) in history.iter().enumerate() {
             let at = Duration::from_millis(700 * place as u64);
             self.end_those_due(&mut ends, began + at)?;
             sleep((began + at).saturating_duration_since(Instant::now()));
@@ -176,17 +176,16 @@ impl Rig {
             Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
         };
         // A replica has received it, and applies it in a moment.
-        let mut missing = Vec::new();
-        for _ in 0..100 {
+        let missing = || -> Result<Vec<u64>, String> {
             let there = read()?;
-            missing = acknowledged.iter().filter(|id| !there.contains(id)).collect();
-            if missing.is_empty() {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(50));
-        }
-        let (name, all) = (node.name(), acknowledged.len());
-        Err(format!("{name} lacks {} of {all} acknowledged rows: {missing:?}", missing.len()))
+            Ok(acknowledged.iter().copied().filter(|id| !there.contains(id)).collect())
+        };
+        let all_there = wait_until("all rows", 50, || missing().is_ok_and(|none| none.is_empty()));
+        all_there.map_err(|_| {
+            let missing = missing();
+            let (name, all) = (node.name(), acknowledged.len());
+            format!("{name} lacks some of {all} acknowledged rows: {missing:?}")
+        })
     }
 
     fn end_those_due(
@@ -315,7 +314,7 @@ impl Rig {
     }
 
     /// What the agents said last, and the states.
-    pub(crate) fn story(&self) -> String {
+    pub(crate) fn report(&self) -> String {
         let mut text = String::new();
         for node in &self.nodes[..CLIENTS] {
             let log = fs::read_to_string(node.folder.join("upper/var/log/agent.log"));
