@@ -59,6 +59,9 @@ impl Members {
     }
 }
 
+/// Bits of an epoch that changes by themselves count in.
+const FORCED: u32 = 40;
+
 /// What the register holds: who takes writes, and whether the other database has them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Config {
@@ -90,6 +93,19 @@ impl Config {
     /// The replica takes over; the old primary is out until it has everything.
     pub(crate) fn taken_over(self) -> Config {
         Config { epoch: self.epoch + 1, primary: self.primary.peer(), both: false }
+    }
+
+    /// The same, though it may lack acknowledged writes: a person has said so. Every later epoch
+    /// tells that there was one ([`Config::was_forced`]).
+    pub(crate) fn forced(self) -> Config {
+        let epoch = ((self.epoch >> FORCED) + 1) << FORCED;
+        Config { epoch, ..self.taken_over() }
+    }
+
+    /// Whether a person has ever made a database the primary that may have lacked writes: then
+    /// what the other one has beyond it may have been acknowledged.
+    pub fn was_forced(self) -> bool {
+        self.epoch >> FORCED > 0
     }
 
     /// Whether a database may be the next primary without a loss.

@@ -93,6 +93,7 @@ pub struct Member {
     heard: BTreeMap<Node, Heard>,
     status: Option<Status>,
     has_data: Option<bool>,
+    was_open: bool,
     /// The number of the last sign of life, and when the last ones were sent.
     beats: u64,
     sent: VecDeque<(u64, u64)>,
@@ -108,6 +109,11 @@ pub struct Member {
     /// Since when no majority was heard.
     isolated_since: Option<u64>,
     joining: bool,
+    /// After a replica that was too far behind: when it is tried again, and the pause before.
+    join_after: u64,
+    join_pause: u64,
+    /// Whether a person has made it the primary though it cannot apply all it has received.
+    opens_unapplied: bool,
     /// What the register holds once a database that was started anew is not counted on.
     stepped_out: Option<Config>,
     /// Since when a change is in doubt, or nothing is known.
@@ -167,6 +173,7 @@ impl Member {
             heard: BTreeMap::new(),
             status: None,
             has_data: None,
+            was_open: false,
             beats: number,
             sent: VecDeque::new(),
             unfollowed_since: None,
@@ -176,6 +183,9 @@ impl Member {
             is_forced: false,
             isolated_since: None,
             joining: false,
+            join_after: 0,
+            join_pause: 0,
+            opens_unapplied: false,
             stepped_out: None,
             in_doubt_since: None,
             closed_since: None,
@@ -199,10 +209,11 @@ impl Member {
         self.need
     }
 
-    /// Whether this database is the primary, and takes writes.
+    /// Whether this database is the primary, and took writes when it was looked at last: it is not
+    /// looked at while a command has no answer.
     pub fn may_write(&self) -> bool {
         let is_primary = self.known.is_some_and(|config| config.primary == self.own);
-        is_primary && self.status.is_some_and(|status| status.open)
+        is_primary && self.was_open
     }
 
     /// Whether the address for writes may be here. Also where the database is about to take over:
@@ -229,9 +240,9 @@ impl Member {
         node == self.own || self.hears(node)
     }
 
-    /// The machine is about to be stopped: the other one is to take over, if it may.
-    pub fn leave(&mut self) {
-        self.leaves = true;
+    /// Whether the machine is about to be stopped: then the other one is to take over, if it may.
+    pub fn leave(&mut self, leaves: bool) {
+        self.leaves = leaves;
     }
 
     /// A person says that the primary is lost for good: this database takes over as soon as it
@@ -259,6 +270,7 @@ impl Member {
         self.status = database;
         if let Some(status) = database {
             self.has_data = Some(status.data == Data::Some);
+            self.was_open = status.open;
         }
         if self.acceptor.is_some() {
             self.need = None;
@@ -293,6 +305,8 @@ impl Member {
                 actions.push(Action::Send(from, Message::Reply(reply)));
             }
             Message::Reply(reply) => self.take_reply(from, reply, actions),
+            // An old one that comes again: who votes has not lost its state.
+            Message::Recover { .. } if self.is_heard_to_vote(from) => {}
             Message::Recover { number } => {
                 // What was promised to a round of ours by who has forgotten it does not count.
                 self.end_round();

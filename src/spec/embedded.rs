@@ -96,6 +96,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "overlays/monitored/usr/lib/imagebuild/check-munin.j2",
     "overlays/monitored/usr/lib/systemd/system/munin-node.socket.j2",
     "overlays/replication/etc/mysql/mariadb.conf.d/91-imagebuild-replication.cnf.j2",
+    "overlays/replication/etc/systemd/system/mariadb.service.d/30-imagebuild-replication.conf",
     "overlays/replication/usr/lib/imagebuild/database-extra",
     "overlays/replication/usr/lib/imagebuild/pair.conf.j2",
     "overlays/replication/usr/lib/imagebuild/replication-users.j2",

@@ -30,7 +30,7 @@ case "$*" in
     *kill*) [ -z "$process" ] || kill -KILL "$process" 2>/dev/null ;;
     *stop*) [ -z "$process" ] || { kill -TERM "$process" 2>/dev/null && gone "$process"; } ;;
     *start*)
-        [ -z "$process" ] || { kill -KILL "$process" 2>/dev/null; gone "$process"; }
+        [ -z "$process" ] || [ ! -e "/proc/$process" ] || grep -qs '^State:.Z' "/proc/$process/status" || exit 0
         rm -f /run/mysqld/mysqld.pid
         install -d -o mysql -g mysql /run/mysqld
         /usr/lib/imagebuild/database >/dev/null || exit 1
@@ -125,7 +125,7 @@ impl Node {
         let pid = self.pid()?;
         let port = format!("port{}", self.place);
         let links = format!(
-            "ip link delete {port} 2>/dev/null; ip link add {port} type veth peer name eth1 netns {pid} && \
+            "ip link delete {port}; ip link add {port} type veth peer name eth1 netns {pid} && \
              ip link set {port} master switch up"
         );
         in_switch(&self.tree, switch, &links)?;
@@ -238,8 +238,10 @@ impl Node {
 /// A command of the shell in the switch's network, with the programs of the packages' tree.
 pub(crate) fn in_switch(tree: &Path, switch: u32, command: &str) -> Result<(), String> {
     let tree = tree.display();
+    // The tree is the store's: nothing may be written into it.
     let script = format!(
-        "mount --make-rprivate / && mount --rbind /proc {tree}/proc && exec chroot {tree} /bin/sh -c \"$1\""
+        "mount --make-rprivate / && mount --bind {tree} {tree} && mount -o remount,bind,ro {tree} && \
+         mount --rbind /proc {tree}/proc && exec chroot {tree} /bin/sh -c \"$1\""
     );
     let words = ["--target", &switch.to_string(), "--net", "unshare", "--mount", "bash", "-c"];
     let words = words.into_iter().chain([script.as_str(), "switch", command]).map(str::to_owned);

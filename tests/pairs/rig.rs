@@ -180,7 +180,7 @@ impl Rig {
             let there = read()?;
             Ok(acknowledged.iter().copied().filter(|id| !there.contains(id)).collect())
         };
-        let all_there = wait_until("all rows", 50, || missing().is_ok_and(|none| none.is_empty()));
+        let all_there = wait_until("all rows", 600, || missing().is_ok_and(|none| none.is_empty()));
         all_there.map_err(|_| {
             let missing = missing();
             let (name, all) = (node.name(), acknowledged.len());
@@ -262,7 +262,7 @@ impl Rig {
                     self.start(place)?;
                 }
             }
-            Fault::DatabaseKilled(_) => drop(node.run("systemctl restart mariadb.service")),
+            Fault::DatabaseKilled(_) => drop(node.run("systemctl start mariadb.service")),
             Fault::DatabaseHangs(_) => drop(node.signal("CONT", "mariadbd")),
             Fault::CutOff(_) if node.is_on() => self.link(place, "master switch")?,
             Fault::CutOff(_) => {}

@@ -1,6 +1,6 @@
 //! What a database is told, as SQL, and by the programs that start and kill it.
 
-use crate::look::Look;
+use crate::look::{Look, tables};
 use crate::session::{Session, literal};
 use crate::settings::{Database, Settings};
 use imagebuild_pair::{Command, Node};
@@ -50,8 +50,12 @@ impl Commander {
         commander
     }
 
-    /// Carries a command out. Gives which process was told.
-    pub(crate) fn run(&mut self, command: Command) -> Result<Process, String> {
+    /// Carries a command out, at the process that it is meant for. Gives which one was told.
+    pub(crate) fn run(
+        &mut self,
+        command: Command,
+        meant: Option<&Process>,
+    ) -> Result<Process, String> {
         if command == Command::Close {
             return self.kill_and_start();
         }
@@ -61,10 +65,10 @@ impl Commander {
             self.refuse_primary(true);
         }
         let is_used = self.session.is_some();
-        let mut done = self.run_once(&statements);
+        let mut done = self.run_once(&statements, meant);
         if done.is_err() && is_used {
-            // MariaDB may have been started anew since.
-            done = self.run_once(&statements);
+            // The connection was of a process that has ended since.
+            done = self.run_once(&statements, meant);
         }
         if stops {
             self.refuse_primary(false);
@@ -72,11 +76,14 @@ impl Commander {
         done
     }
 
-    fn run_once(&mut self, statements: &str) -> Result<Process, String> {
+    fn run_once(&mut self, statements: &str, meant: Option<&Process>) -> Result<Process, String> {
         let (mut session, process) = match self.session.take() {
             Some(open) => open,
             None => self.connect()?,
         };
+        if meant.is_none_or(|meant| *meant != process) {
+            return Err("MariaDB was started anew".to_owned());
+        }
         match session.run(statements) {
             Ok(_) => {
                 self.session = Some((session, process.clone()));
@@ -122,7 +129,11 @@ impl Commander {
         };
         let rows = session.run(query)?;
         let look = rows.first().and_then(|row| Look::read(row));
-        let look = look.ok_or_else(|| format!("an answer that says nothing: {rows:?}"))?;
+        let mut look = look.ok_or_else(|| format!("an answer that says nothing: {rows:?}"))?;
+        if !look.has_history() {
+            let rows = session.run(&tables())?;
+            look.has_tables = rows.first().is_some_and(|count| count != "0");
+        }
         *open = Some((session, process.clone()));
         Ok((look, process))
     }
@@ -163,7 +174,9 @@ impl Commander {
             Command::Open => {
                 // What follows nobody has nothing to be read from old files after a restart.
                 let users = self.accounts("UNLOCK");
-                format!("STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only = 0; {users}")
+                format!(
+                    "STOP REPLICA; RESET REPLICA ALL; {NEW_NUMBERS} SET GLOBAL read_only = 0; {users}"
+                )
             }
             Command::Close => String::new(),
             Command::Wait => "SET GLOBAL rpl_semi_sync_master_enabled = 1;".to_owned(),
@@ -223,9 +236,20 @@ fn filter(text: &str) -> std::io::Result<()> {
 const FOUND: &str = "CREATE DATABASE IF NOT EXISTS imagebuild;
 CREATE TABLE IF NOT EXISTS imagebuild.pair (id TINYINT PRIMARY KEY, number BIGINT UNSIGNED NOT NULL) ENGINE = InnoDB;";
 
+/// A transaction with a number that was never given: those of before that were cut off the log
+/// when MariaDB started after a crash would be given again, and a replica that has them would
+/// pass the new ones over.
+const NEW_NUMBERS: &str = "SET SESSION gtid_seq_no = 1000000 + GREATEST(
+  CAST(SUBSTRING_INDEX(@@gtid_binlog_pos, '-', -1) AS UNSIGNED),
+  CAST(SUBSTRING_INDEX(@@gtid_slave_pos, '-', -1) AS UNSIGNED));
+CREATE DATABASE IF NOT EXISTS imagebuild;";
+
 /// A transaction that is answered when the replica has received it, and so all before it.
-pub(crate) fn prove(database: &Database, number: u64) -> Result<Process, String> {
+pub(crate) fn prove(database: &Database, number: u64, meant: &Process) -> Result<Process, String> {
     let (mut session, process) = connect(database)?;
+    if process != *meant {
+        return Err("MariaDB was started anew".to_owned());
+    }
     session.run(&format!("{FOUND} REPLACE INTO imagebuild.pair VALUES (1, {number});"))?;
     Ok(process)
 }
@@ -259,6 +283,11 @@ pub(crate) fn kill(database: &Database) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// Whether MariaDB runs, also while it starts.
+pub(crate) fn runs(database: &Database) -> bool {
+    !mariadbd(database).is_empty()
 }
 
 /// All processes that are MariaDB, with these data.

@@ -29,6 +29,8 @@ const SET_ASIDE: &str = ".set-aside-";
 /// The same, if it may hold writes that were acknowledged and are nowhere else: of a primary that
 /// was alone, and that a person, or two links cut at once, have deposed. It is never removed.
 const ACKNOWLEDGED: &str = ".set-aside-acknowledged-";
+/// There while a copy is in its place, and its position is not set: until then it is no data.
+const WITHOUT_POSITION: &str = ".imagebuild-copy-without-position";
 /// There while this database acknowledges what nobody else has.
 const ALONE: &str = ".imagebuild-alone";
 
@@ -84,6 +86,15 @@ pub(crate) fn serve(
     }
 }
 
+/// What is here before the copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Old {
+    /// Whether it is anything.
+    pub(crate) has_data: bool,
+    /// Whether it may hold writes that were acknowledged and are nowhere else.
+    pub(crate) was_forced: bool,
+}
+
 /// Fetches a copy and puts it into place; MariaDB runs on it afterwards. Gives where the data of
 /// before is, if there was any.
 pub(crate) fn fetch(
@@ -91,7 +102,7 @@ pub(crate) fn fetch(
     settings: &Settings,
     database: &Database,
     from: usize,
-    has_data: bool,
+    old: Old,
     factor: u64,
 ) -> Result<(), String> {
     let peer = &settings.members[from];
@@ -101,7 +112,7 @@ pub(crate) fn fetch(
     remove(&new)?;
     // What nobody was told of is shown until the next one comes: there is room for one only.
     let is_old = |path: &PathBuf| !path.to_string_lossy().contains(ACKNOWLEDGED);
-    for old in set_aside(data).into_iter().filter(|path| has_data && is_old(path)) {
+    for old in set_aside(data).into_iter().filter(|path| old.has_data && is_old(path)) {
         eprintln!("{} is removed", old.display());
         remove(&old)?;
     }
@@ -138,14 +149,11 @@ pub(crate) fn fetch(
     own(&new)?;
     program(&["sync".to_owned(), "-f".to_owned(), data.display().to_string()])?;
 
-    program(&database.stop)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let kind = if data.join(ALONE).exists() { ACKNOWLEDGED } else { SET_ASIDE };
-    let aside = if has_data { format!("{kind}{now}") } else { String::new() };
-    write_synced(data, OUT, &aside)?;
-    complete(data)?;
+    let replaced = replace(database, old);
+    // Whatever came of it: somebody may still be served by what is here.
     program(&database.start)?;
-    // A cut before this leaves files without a position: they count as none, and are copied again.
+    replaced?;
+    // A cut before this leaves files that count as none, and are copied again.
     let deadline = std::time::Instant::now() + Duration::from_secs(300 * factor);
     let sql = format!(
         "RESET MASTER; SET GLOBAL gtid_binlog_state = '{position}'; SET GLOBAL gtid_slave_pos = '{position}';"
@@ -159,8 +167,31 @@ pub(crate) fn fetch(
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     }
+    remove(&data.join(WITHOUT_POSITION))?;
+    sync(data)?;
     eprintln!("this database is a copy of {}'s now, up to {position}", peer.name);
     Ok(())
+}
+
+/// Ends MariaDB and puts the copy into the place of its files.
+fn replace(database: &Database, old: Old) -> Result<(), String> {
+    let data = &database.data;
+    program(&database.stop)?;
+    if crate::commands::runs(database) {
+        return Err("MariaDB was stopped, and still runs".to_owned());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let is_only = old.was_forced || data.join(ALONE).exists();
+    let kind = if is_only { ACKNOWLEDGED } else { SET_ASIDE };
+    let aside = if old.has_data { format!("{kind}{now}") } else { String::new() };
+    write_synced(data, WITHOUT_POSITION, "")?;
+    write_synced(data, OUT, &aside)?;
+    complete(data)
+}
+
+/// Whether the data are not a copy whose position is not set yet.
+pub(crate) fn has_position(data: &Path) -> bool {
+    !data.join(WITHOUT_POSITION).exists()
 }
 
 fn unpack(mut stream: BufReader<TcpStream>, new: &Path) -> Result<(), String> {

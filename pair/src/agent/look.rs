@@ -6,8 +6,10 @@ use imagebuild_pair::{Data, Replication, Status};
 ///
 /// Disk space is of the plugin DISKS: what MariaDB itself may still write, without the share
 /// that the file system keeps for root.
-pub(crate) fn query(data: &str) -> String {
+pub(crate) fn query(data: &str, clients: &str) -> String {
     let data = crate::session::literal(data);
+    let clients: Vec<String> = clients.lines().map(crate::session::literal).collect();
+    let clients = clients.join(", ");
     let variable = |name: &str| {
         format!(
             "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
@@ -21,9 +23,10 @@ pub(crate) fn query(data: &str) -> String {
         "@@read_only".to_owned(),
         "IF(@@gtid_binlog_pos = '', '-', @@gtid_binlog_pos)".to_owned(),
         "IF(@@gtid_slave_pos = '', '-', @@gtid_slave_pos)".to_owned(),
-        "(SELECT COUNT(*) FROM mysql.global_priv WHERE User = 'app' \
-         AND JSON_VALUE(Priv, '$.account_locked') = 1)"
-            .to_owned(),
+        format!(
+            "(SELECT COUNT(*) FROM mysql.global_priv WHERE User = 'app' \
+             AND Host IN ({clients}) AND JSON_VALUE(Priv, '$.account_locked') = 1)"
+        ),
         variable("status"),
         variable("clients"),
         "COALESCE((SELECT GROUP_CONCAT(CONCAT(ID, '/', QUERY_ID)) \
@@ -44,6 +47,21 @@ pub(crate) fn query(data: &str) -> String {
     format!("SELECT {};", words.join(", "))
 }
 
+/// Counts tables that somebody has made: asked where there is no history yet.
+pub(crate) fn tables() -> String {
+    "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN \
+     ('mysql', 'sys', 'information_schema', 'performance_schema') \
+     AND TABLE_SCHEMA NOT LIKE '#mysql50#%' AND NOT (TABLE_SCHEMA = 'app' AND TABLE_NAME = 'demo_visits');"
+        .to_owned()
+}
+
+/// What this process of MariaDB was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Follow,
+    Stop,
+}
+
 /// The row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
@@ -52,6 +70,8 @@ pub(crate) struct Look {
     pub(crate) written: u64,
     /// That of the last one which it got from the other one and has applied.
     pub(crate) applied: u64,
+    /// Whether there are tables without a history: of a server that was alone before.
+    pub(crate) has_tables: bool,
     /// All positions, for people.
     pub(crate) position: String,
     /// How many of the application's accounts are locked.
@@ -107,6 +127,7 @@ impl Look {
             read_only: !matches!(read_only, "0" | "OFF"),
             written: sequence(written)?,
             applied: sequence(applied)?,
+            has_tables: false,
             position: written.to_owned(),
             locked: number(locked)?,
             waits: semi_sync == "ON",
@@ -122,28 +143,38 @@ impl Look {
         })
     }
 
-    /// What it means for the deciding part. `told` is whether this very process of MariaDB was
-    /// told to follow or not to; `stalled` since when the oldest commit waits, in milliseconds.
-    pub(crate) fn status(&self, told: bool, stalled: u64, more: More) -> Status {
-        let replication = if self.receiving_error == PARTED {
+    /// Whether it has any transaction with a number.
+    pub(crate) fn has_history(&self) -> bool {
+        self.written > 0 || self.applied > 0
+    }
+
+    /// What it means for the deciding part. `told` is what this very process of MariaDB was told
+    /// last; `stalled` for how long the oldest commit has been waiting, in milliseconds.
+    pub(crate) fn status(&self, told: Option<Told>, stalled: u64, more: More) -> Status {
+        // Errors stay until it is told to follow again.
+        let replication = if told == Some(Told::Stop) && !self.receives {
+            Replication::Stopped
+        } else if self.receiving_error == PARTED {
             Replication::Parted
         } else if self.applying_error != 0 {
             Replication::Broken
         } else if self.receives {
             Replication::Following
-        } else if told {
+        } else if told.is_some() {
             Replication::Stopped
         } else {
             Replication::Restarted
         };
+        let has_data = (self.has_history() || self.has_tables) && more.has_position;
         let is_late = self.lag.is_none_or(|lag| lag > more.max_lag);
         let follows = self.receives && self.applies && !is_late;
         let open = !self.read_only && self.locked == 0;
         Status {
-            data: if self.written == 0 && self.applied == 0 { Data::None } else { Data::Some },
+            data: if has_data { Data::Some } else { Data::None },
             open,
             waits: self.waits,
-            writers: !open && !self.waiting.is_empty(),
+            // Also one that was cut short while it was being opened.
+            writers: !open && (!self.read_only || !self.waiting.is_empty()),
             replication,
             applied: self.received <= self.applied.max(self.written),
             writable: more.disk_writes && self.room.is_none_or(|room| room >= LEAST_ROOM),
@@ -168,6 +199,8 @@ pub(crate) struct More {
     pub(crate) disk_writes: bool,
     /// Whether the other one has received all that was committed before the wait.
     pub(crate) replica_has_all: bool,
+    /// Whether its data are not a copy whose position is not set yet.
+    pub(crate) has_position: bool,
 }
 
 /// The highest sequence number of a list of positions (`0-1-17,1-1-3`): there is one domain, 0.
@@ -189,7 +222,8 @@ fn sequence(positions: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const MORE: More = More { max_lag: 5, disk_writes: true, replica_has_all: true };
+    const MORE: More =
+        More { max_lag: 5, disk_writes: true, replica_has_all: true, has_position: true };
 
     fn look(row: &str) -> Look {
         Look::read(&row.replace(' ', "\t")).unwrap()
@@ -199,31 +233,31 @@ mod tests {
     fn a_primary_that_waits() {
         let look = look("0 0-1-17 - 0 ON 1 40/700,41/702 - - - - - - 900000");
         assert_eq!((look.written, look.waiting.len(), look.room), (17, 2, Some(900_000)));
-        let status = look.status(true, 30, MORE);
+        let status = look.status(Some(Told::Follow), 30, MORE);
         assert!(status.open && status.waits && status.readers && status.replica_has_all);
         assert_eq!(status.replication, Replication::Stopped);
         // They may still write once it is closed.
         assert!(!status.writers);
-        assert!(Look { read_only: true, ..look }.status(true, 30, MORE).writers);
+        assert!(Look { read_only: true, ..look }.status(Some(Told::Stop), 30, MORE).writers);
     }
 
     #[test]
     fn a_replica() {
         let row = "1 0-1-17 0-1-17 0 OFF 0 - Yes Yes 0 0 0 0-1-19 -";
-        let status = look(row).status(false, 0, MORE);
+        let status = look(row).status(None, 0, MORE);
         assert_eq!(status.replication, Replication::Following);
         assert!(!status.applied && status.fresh && !status.open && status.writable);
-        let late = look(&row.replace("0 0 0 0-1-19", "0 0 6 0-1-17")).status(false, 0, MORE);
+        let late = look(&row.replace("0 0 0 0-1-19", "0 0 6 0-1-17")).status(None, 0, MORE);
         assert!(late.applied && !late.fresh);
-        let parted = look(&row.replace("Yes Yes 0", "No Yes 1236")).status(false, 0, MORE);
+        let parted = look(&row.replace("Yes Yes 0", "No Yes 1236")).status(None, 0, MORE);
         assert_eq!(parted.replication, Replication::Parted);
-        let broken = look(&row.replace("Yes 0 0", "No 0 1062")).status(false, 0, MORE);
+        let broken = look(&row.replace("Yes 0 0", "No 0 1062")).status(None, 0, MORE);
         assert_eq!(broken.replication, Replication::Broken);
     }
 
     #[test]
     fn one_that_has_just_started() {
-        let blank = look("1 - - 2 OFF 0 - - - - - - - 15000").status(false, 0, MORE);
+        let blank = look("1 - - 2 OFF 0 - - - - - - - 15000").status(None, 0, MORE);
         assert_eq!((blank.data, blank.replication), (Data::None, Replication::Restarted));
         assert!(blank.applied && !blank.readers && !blank.writable);
         assert_eq!(Look::read("1\t2"), None);

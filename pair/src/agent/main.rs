@@ -150,14 +150,24 @@ fn leave(settings: &Settings) -> Result<ExitCode, String> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    // Commits that still wait must not be acknowledged by an orderly end.
+    let text = fs::read_to_string(settings.run.join("state")).unwrap_or_default();
+    let is = |key, value: &str| report::value(&text, key) == value;
+    if let (true, Some(database)) = (is("primary", own) && is("both", "yes"), &settings.database) {
+        commands::kill(database)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn takeover(settings: &Settings, state: &str) -> Result<ExitCode, String> {
-    if settings.database.is_none() || report::value(state, "role") != "replica" {
+    let role = report::value(state, "role");
+    // Of two, one that was started after the other one was lost does not know what it is.
+    let is_last = settings.members.len() == 2 && role == "unknown";
+    if settings.database.is_none() || !(role == "replica" || is_last) {
         return Err("only a replica takes over".to_owned());
     }
-    let primary = report::value(state, "primary");
+    let other = settings.members.iter().take(2).find(|peer| *peer != settings.own());
+    let primary = other.map_or("", |peer| &peer.name);
     println!(
         "{primary} must be off, and lost for good: what only it has will be set aside there\n\
          when it comes back, and this database takes writes without that.\n\

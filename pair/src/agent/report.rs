@@ -17,6 +17,8 @@ pub(crate) struct Report<'a> {
     /// What has happened last that a person may want to know.
     pub(crate) said: &'a str,
     pub(crate) copies: bool,
+    /// Whether readers are let in.
+    pub(crate) reads: bool,
     /// Whether a write has had somewhere to go lately.
     pub(crate) writes: bool,
     pub(crate) set_aside: Vec<String>,
@@ -59,7 +61,7 @@ impl Report<'_> {
             };
             say("database", database);
             say("gtid", &self.position);
-            say("reads", yes(self.status.is_some_and(|one| one.readers && one.fresh)));
+            say("reads", yes(self.reads));
             say("writes", yes(self.writes));
             say("lag", &self.lag.map_or("unknown".to_owned(), |lag| lag.to_string()));
             say("set-aside", &self.set_aside.join(" "));

@@ -1,13 +1,13 @@
 //! The thread that decides: takes what others have seen, asks the deciding part, and sees to it
 //! that what that wants is done in its order.
 
-use crate::commands::{Commander, Process, kill};
+use crate::commands::{self, Commander, Process};
 use crate::copying::{self, set_aside};
-use crate::look::{Look, More};
+use crate::look::{Look, More, Told};
 use crate::register_file::{Found, RegisterFile};
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::threads::{self, Seen, Sockets, lock, targets};
+use crate::threads::{self, Seen, Sockets, State, lock, targets};
 use crate::wire::{self, Key};
 use imagebuild_pair::{
     Action, Command, Config, Data, Event, Member, Members, Message, Need, Node, Replication,
@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ const LOOK: u64 = 80;
 /// A look is of no more use after so long.
 const LOOK_LASTS: u64 = 400;
 /// That the world is seen counts for so long.
-const CONNECTED_LASTS: u64 = 500;
+const CONNECTED_LASTS: u64 = 700;
 /// A disk that has taken no write for so long takes none.
 const DISK_LASTS: u64 = 4000;
 /// MariaDB is killed when a command or a look has had no answer for so long.
@@ -40,8 +40,6 @@ const HANGS: u64 = 60_000;
 pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> {
     let io = |error: std::io::Error| error.to_string();
     fs::create_dir_all(&settings.run).map_err(io)?;
-    let _ = fs::remove_file(settings.run.join("leave"));
-    let _ = fs::remove_file(settings.run.join("takeover"));
     let key = Key::new(secret(&settings.secret)?.as_bytes(), settings)?;
     let (register, found) = RegisterFile::open(&settings.register, settings)
         .map_err(|error| format!("{}: {error}", settings.register.display()))?;
@@ -62,8 +60,9 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     }
     let member = Member::new(own, members, times.scaled(factor), acceptor, number);
 
-    let (sender, seen) = channel();
-    let state = Arc::new(Mutex::new(String::new()));
+    // Bounded: datagrams that nobody has time for are dropped.
+    let (sender, seen) = sync_channel(1024);
+    let state: State = Arc::new(Mutex::new((Instant::now(), String::new())));
     let sockets = threads::receive(settings, &key, &sender);
     let mut commands = None;
     // A copy of all data wants the database's password: the witness does not have it.
@@ -75,9 +74,9 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         commands = Some(threads::command(commander, &sender));
         copy_key = Some(Key::new(password.as_bytes(), settings)?);
     }
-    threads::serve(settings, copy_key.as_ref(), &state);
+    threads::serve(settings, copy_key.as_ref(), &state, factor);
     if settings.members.len() == 2 {
-        threads::look_at_world(settings, Duration::from_millis(LOOK * factor), &sender);
+        threads::look_at_world(settings, Duration::from_millis(250 * factor), &sender);
     }
     let now = Instant::now();
     let mut agent = Agent {
@@ -98,7 +97,9 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         looked_at: now,
         told: None,
         running: None,
-        was_open: false,
+        proves: false,
+        proof_began: None,
+        absent_since: None,
         answered_at: now,
         copies: false,
         copy_failed: None,
@@ -107,6 +108,8 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         waiting: HashMap::new(),
         disk_wrote: now,
         watches_disk: false,
+        lets_read: false,
+        answered_look: None,
         writer_seen: None,
         is_leaving: false,
         connected_at: None,
@@ -120,11 +123,13 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     loop {
         match seen.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(what) => agent.take(what)?,
-            Err(RecvTimeoutError::Timeout) => {
-                next = Instant::now() + turn;
-                agent.turn()?;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err("all threads have ended".to_owned()),
+        }
+        // However much comes.
+        if Instant::now() >= next {
+            next = Instant::now() + turn;
+            agent.turn()?;
         }
     }
 }
@@ -146,22 +151,25 @@ struct Agent<'a> {
     own: Node,
     register: RegisterFile,
     sockets: Sockets,
-    sender: Sender<Seen>,
-    commands: Option<Sender<Command>>,
+    sender: SyncSender<Seen>,
+    commands: Option<Sender<(Command, Option<Process>)>>,
     /// What is answered to `state`.
-    state: Arc<Mutex<String>>,
+    state: State,
     /// The last look, when it ended, and at which process.
     look: Option<(Look, Instant, Process)>,
     /// Why the last look found nothing.
     unanswered: Option<String>,
     /// When a look was answered last, or failed: one that hangs does neither.
     looked_at: Instant,
-    /// The process that was told to follow, or not to.
-    told: Option<Process>,
+    /// The process that was told to follow, or not to, and which of the two it was last.
+    told: Option<(Process, Told)>,
     /// The command that has no answer yet, and since when.
     running: Option<(Command, Instant)>,
-    /// Whether it took writes when the command was given.
-    was_open: bool,
+    /// Whether a proof is under way, and when the last one began.
+    proves: bool,
+    proof_began: Option<(u64, Instant)>,
+    /// MariaDB has not been there since.
+    absent_since: Option<Instant>,
     /// When the last command had its answer.
     answered_at: Instant,
     copies: bool,
@@ -173,6 +181,9 @@ struct Agent<'a> {
     waiting: HashMap<String, Instant>,
     disk_wrote: Instant,
     watches_disk: bool,
+    /// Whether readers were let in when MariaDB was looked at last, and when that was.
+    lets_read: bool,
+    answered_look: Option<Instant>,
     /// When a write had somewhere to go, last.
     writer_seen: Option<Instant>,
     is_leaving: bool,
@@ -201,6 +212,8 @@ impl Agent<'_> {
                         self.unanswered = None;
                         self.watch_disk();
                         self.note_waiting(&look);
+                        self.lets_read = look.locked == 0;
+                        self.answered_look = Some(Instant::now());
                         is_new.then_some((look, began, process))
                     }
                     Err(why) => {
@@ -212,6 +225,7 @@ impl Agent<'_> {
             Seen::Done(command, done) => self.done(command, done),
             Seen::Copied(done) => {
                 self.copies = false;
+                self.answered_at = Instant::now();
                 self.look = None;
                 self.told = None;
                 if let Err(why) = done {
@@ -219,7 +233,12 @@ impl Agent<'_> {
                     self.copy_failed = Some(Instant::now());
                 }
             }
-            Seen::HasAll(number, process) => self.has_all = Some((number, process)),
+            Seen::Proved(number, proof) => {
+                self.proves = false;
+                if let Ok(process) = proof {
+                    self.has_all = Some((number, process));
+                }
+            }
             Seen::World => self.connected_at = Some(Instant::now()),
             Seen::DiskWrites => self.disk_wrote = Instant::now(),
         }
@@ -233,16 +252,17 @@ impl Agent<'_> {
         match done {
             Ok(process) => {
                 self.said.clear();
-                if matches!(command, Command::Follow(_) | Command::StopFollowing) {
-                    self.told = Some(process);
-                } else if command == Command::Wait {
-                    self.waits += 1;
-                    // Not in a database that takes no writes: its history must not grow.
-                    if let Some(database) =
-                        self.settings.database.as_ref().filter(|_| self.was_open)
-                    {
-                        threads::prove(database, self.waits, &self.sender);
-                    }
+                match command {
+                    Command::Follow(_) => self.told = Some((process, Told::Follow)),
+                    Command::StopFollowing => self.told = Some((process, Told::Stop)),
+                    Command::Wait => self.waits += 1,
+                    Command::Found
+                    | Command::Open
+                    | Command::Close
+                    | Command::NoWait
+                    | Command::Copy(_)
+                    | Command::LockReaders
+                    | Command::LetReadersIn => {}
                 }
             }
             Err(why) => self.say(format!("{command:?}: {why}")),
@@ -271,10 +291,8 @@ impl Agent<'_> {
     }
 
     fn turn(&mut self) -> Result<(), String> {
-        if !self.is_leaving && self.settings.run.join("leave").exists() {
-            self.is_leaving = true;
-            self.member.leave();
-        }
+        self.is_leaving = self.settings.run.join("leave").exists();
+        self.member.leave(self.is_leaving);
         let forced = self.settings.run.join("takeover");
         if forced.exists() {
             let _ = fs::remove_file(forced);
@@ -286,9 +304,49 @@ impl Agent<'_> {
         let is_connected = self.connected_at.is_some_and(|at| at.elapsed() < fresh);
         let actions = self.member.handle(Event::Tick { now, database, is_connected });
         self.act(actions)?;
+        self.prove(database);
         self.show(database);
         self.end_what_hangs();
+        self.start_what_is_dead();
         Ok(())
+    }
+
+    /// While an open primary waits for a replica that has to prove that it has everything: one
+    /// proof at a time, and again if it fails.
+    fn prove(&mut self, status: Option<Status>) {
+        let Some(database) = &self.settings.database else { return };
+        let joins = self.member.known().is_some_and(|one| one.primary == self.own && !one.both);
+        let waits = status.is_some_and(|status| status.open && status.waits);
+        let is_done = self.has_all.as_ref().is_some_and(|(number, _)| *number == self.waits);
+        let pause = self.milliseconds(1000);
+        let is_early = self
+            .proof_began
+            .is_some_and(|(number, at)| number == self.waits && at.elapsed() < pause);
+        let Some((_, _, process)) = &self.look else { return };
+        if joins && waits && !is_done && !self.proves && !is_early {
+            self.proves = true;
+            self.proof_began = Some((self.waits, Instant::now()));
+            threads::prove(database, (self.waits, process.clone()), &self.sender);
+        }
+    }
+
+    /// MariaDB that has ended is started again, whatever its unit says: nobody else does it after
+    /// an error in the middle of a copy, or where it ended by itself.
+    fn start_what_is_dead(&mut self) {
+        let Some(database) = &self.settings.database else { return };
+        let is_there = self.copies || self.is_leaving || self.unanswered.is_none();
+        self.absent_since =
+            if is_there { None } else { self.absent_since.or(Some(Instant::now())) };
+        let limit = self.milliseconds(10_000);
+        if self.absent_since.is_none_or(|at| at.elapsed() < limit) {
+            return;
+        }
+        self.absent_since = None;
+        if !commands::runs(database) {
+            // Its unit may be starting: then this changes nothing.
+            let started = commands::program(&database.start);
+            self.say(format!("MariaDB is not there: started, {started:?}"));
+        }
     }
 
     /// What is known of MariaDB now.
@@ -303,15 +361,18 @@ impl Agent<'_> {
         if began.elapsed() > self.milliseconds(LOOK_LASTS) {
             return None;
         }
-        let told = self.told.as_ref() == Some(process);
+        let told = self.told.as_ref().filter(|(of, _)| of == process).map(|(_, told)| *told);
         let oldest = self.waiting.values().map(Instant::elapsed).max().unwrap_or_default();
         // The deciding part counts in this machine's time.
         let stalled = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
+        let has_position =
+            self.settings.database.as_ref().is_none_or(|one| copying::has_position(&one.data));
         let max_lag = self.settings.database.as_ref().map_or(0, |one| one.max_lag * self.factor);
         let has_all = self.has_all.as_ref();
         let replica_has_all = has_all.is_some_and(|(n, of)| *n == self.waits && of == process);
         let disk_writes = self.disk_wrote.elapsed() < self.milliseconds(DISK_LASTS);
-        Some(look.status(told, stalled, More { max_lag, disk_writes, replica_has_all }))
+        let more = More { max_lag, disk_writes, replica_has_all, has_position };
+        Some(look.status(told, stalled, more))
     }
 
     fn act(&mut self, actions: Vec<Action>) -> Result<(), String> {
@@ -353,9 +414,14 @@ impl Agent<'_> {
             if self.copy_failed.is_some_and(|at| at.elapsed() < pause) {
                 return;
             }
-            let has_data = self.status().is_some_and(|status| status.data == Data::Some);
+            // Not what its status says: of a copy without a position that is none.
+            let look = self.look.as_ref().map(|(look, _, _)| look);
+            let has_data = look.is_some_and(|look| look.has_history() || look.has_tables);
             self.copies = true;
-            let what = (from, has_data);
+            // A person has once made a database the primary that may have lacked writes: what is
+            // here may be the only copy of them.
+            let was_forced = self.member.known().is_some_and(Config::was_forced);
+            let what = (from, has_data, was_forced);
             threads::copy(self.settings, database, copy_key, what, self.factor, &self.sender);
             return;
         }
@@ -378,9 +444,11 @@ impl Agent<'_> {
         if !matches!(command, Command::LetReadersIn | Command::LockReaders) {
             eprintln!("MariaDB: {}", told(command));
         }
-        self.was_open = self.status().is_some_and(|status| status.open);
         self.running = Some((command, Instant::now()));
-        if self.commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
+        // To the process that was looked at, and no other.
+        let process = self.look.as_ref().map(|(_, _, process)| process.clone());
+        let job = (command, process);
+        if self.commands.as_ref().is_none_or(|commands| commands.send(job).is_err()) {
             self.say("nobody carries commands out".to_owned());
         }
     }
@@ -394,8 +462,15 @@ impl Agent<'_> {
             return;
         }
         self.looked_at = Instant::now();
-        let why = kill(database).and_then(|()| crate::commands::program(&database.start));
-        self.say(format!("MariaDB has not answered for a minute, and was killed: {why:?}"));
+        self.say("MariaDB has not answered for a minute, and is killed".to_owned());
+        let database = database.clone();
+        // It may take long to be gone.
+        std::thread::spawn(move || {
+            let ended = commands::kill(&database).and_then(|()| commands::program(&database.start));
+            if let Err(why) = ended {
+                eprintln!("{why}");
+            }
+        });
     }
 
     fn say(&mut self, text: String) {
@@ -438,6 +513,10 @@ impl Agent<'_> {
             lag: look.and_then(|look| look.lag),
             said: self.unanswered.as_ref().unwrap_or(&self.said),
             copies: self.copies,
+            // A command that takes a moment is no reason to send readers away; who is late, or
+            // cut off, locks them out by itself.
+            reads: self.lets_read
+                && self.answered_look.is_some_and(|at| at.elapsed() < self.milliseconds(2000)),
             // Not at once: readers do not have to leave while the role moves.
             writes: self.writer_seen.is_some_and(|at| at.elapsed() < self.milliseconds(5000)),
             set_aside: aside.iter().map(|path| path.display().to_string()).collect(),
@@ -459,7 +538,7 @@ impl Agent<'_> {
         if let Err(error) = written {
             self.say(format!("state: {error}"));
         }
-        *lock(&self.state) = text;
+        *lock(&self.state) = (Instant::now(), text);
         alive();
     }
 

@@ -21,7 +21,7 @@
 //! max-lag 5
 //! kill systemctl kill --signal=SIGKILL mariadb.service
 //! stop systemctl stop mariadb.service
-//! start systemctl restart mariadb.service
+//! start systemctl --no-block start mariadb.service
 //! ```
 
 use std::net::IpAddr;
@@ -209,7 +209,7 @@ mod tests {
         let wrong = |from: &str, to: &str| Settings::read(&WITNESS.replace(from, to)).unwrap_err();
         assert_eq!(wrong("192.168.0.22", "192.168.0.x"), "line 3: `192.168.0.x` is no address");
         assert_eq!(wrong("own web1", "own web2"), "`own` is web2, which is no member");
-        assert_eq!(wrong("own web1", "own database1"), "`data` is missing");
+        assert_eq!(wrong("own web1", "own database1"), "`password` is missing");
         assert_eq!(wrong("port 4306", "port 4306\nport 1"), "line 7: `port` stands twice");
         assert!(wrong("port 4306", "prot 4306").starts_with("line 6: `prot` is no key: own,"));
         assert_eq!(wrong("run /run", "run"), "line 9: `run` has no value");

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,8 +26,9 @@ pub(crate) enum Seen {
     Done(Command, Result<Process, String>),
     /// What became of the copy.
     Copied(Result<(), String>),
-    /// The replica has received all that was committed before the wait with this number.
-    HasAll(u64, Process),
+    /// That the replica has received all that was committed before the wait with this number, or
+    /// why that is not known.
+    Proved(u64, Result<Process, String>),
     /// A gateway has answered, and all links have their carriers.
     World,
     /// The disk has taken a write.
@@ -37,13 +38,16 @@ pub(crate) enum Seen {
 /// Sockets for datagrams, one for each of the own addresses, once it is there.
 pub(crate) type Sockets = Arc<Mutex<Vec<Option<UdpSocket>>>>;
 
+/// What is answered to `state`, and when it was written.
+pub(crate) type State = Arc<Mutex<(Instant, String)>>;
+
 /// Locks a mutex, also one whose holder has panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Receives datagrams on every own address. An address may come later than the agent.
-pub(crate) fn receive(settings: &Settings, key: &Key, seen: &Sender<Seen>) -> Sockets {
+pub(crate) fn receive(settings: &Settings, key: &Key, seen: &SyncSender<Seen>) -> Sockets {
     let addresses = settings.own().addresses.clone();
     let sockets: Sockets = Arc::new(Mutex::new(addresses.iter().map(|_| None).collect()));
     let (own, count) = (Node(settings.own as u8), settings.members.len() as u8);
@@ -61,7 +65,8 @@ pub(crate) fn receive(settings: &Settings, key: &Key, seen: &Sender<Seen>) -> So
                     continue;
                 };
                 if let Some((from, message)) = wire::decode(&key, own, count, &bytes[..length]) {
-                    if seen.send(Seen::Message(from, message)).is_err() {
+                    let sent = seen.try_send(Seen::Message(from, message));
+                    if let Err(TrySendError::Disconnected(_)) = sent {
                         return;
                     }
                 }
@@ -87,7 +92,8 @@ fn until_bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
 }
 
 /// Answers over TCP: `state` for everybody whom the firewall lets in, `copy` for members.
-pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &Arc<Mutex<String>>) {
+pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &State, factor: u64) {
+    let lasts = Duration::from_secs(3 * factor);
     for address in settings.own().addresses.clone() {
         let at = SocketAddr::new(address, settings.port);
         let (settings, key, state) = (settings.clone(), key.cloned(), Arc::clone(state));
@@ -103,7 +109,7 @@ pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &Arc<Mutex<St
                 let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(&state));
                 let busy = Arc::clone(&busy);
                 thread::spawn(move || {
-                    if let Err(why) = answer(&settings, key.as_ref(), &state, stream) {
+                    if let Err(why) = answer(&settings, key.as_ref(), (&state, lasts), stream) {
                         eprintln!("{why}");
                     }
                     busy.fetch_sub(1, Ordering::Relaxed);
@@ -116,7 +122,7 @@ pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &Arc<Mutex<St
 fn answer(
     settings: &Settings,
     key: Option<&Key>,
-    state: &Mutex<String>,
+    (state, lasts): (&Mutex<(Instant, String)>, Duration),
     stream: TcpStream,
 ) -> Result<(), String> {
     let io = |error: std::io::Error| error.to_string();
@@ -131,7 +137,9 @@ fn answer(
     }
     match (line.trim(), &settings.database, key) {
         ("state", _, _) => {
-            let text = lock(state).clone();
+            let (at, text) = lock(state).clone();
+            // Nothing good is said of a server whose agent hangs.
+            let text = if at.elapsed() < lasts { text } else { String::new() };
             // Who asked may have gone.
             let _ = stream.get_mut().write_all(text.as_bytes());
             Ok(())
@@ -142,29 +150,35 @@ fn answer(
 }
 
 /// Looks at MariaDB again and again.
-pub(crate) fn look(database: &Database, every: Duration, seen: &Sender<Seen>) {
+pub(crate) fn look(database: &Database, every: Duration, seen: &SyncSender<Seen>) {
     let (database, seen) = (database.clone(), seen.clone());
     thread::spawn(move || {
-        let query = query(&database.data.display().to_string());
+        let clients = std::fs::read_to_string(&database.clients).unwrap_or_default();
+        let query = query(&database.data.display().to_string(), &clients);
         let mut session = None;
         loop {
             let began = Instant::now();
             let found = Commander::look(&database, &query, &mut session);
+            // Each new connection is a program that starts: not so often where nobody answers.
+            let pause = if found.is_ok() { every } else { 4 * every };
             if seen.send(Seen::Look(began, found)).is_err() {
                 return;
             }
-            thread::sleep(every.saturating_sub(began.elapsed()).max(every / 4));
+            thread::sleep(pause.saturating_sub(began.elapsed()).max(every / 4));
         }
     });
 }
 
-/// Carries commands out, one after the other.
-pub(crate) fn command(mut commander: Commander, seen: &Sender<Seen>) -> Sender<Command> {
-    let (sender, commands): (Sender<Command>, Receiver<Command>) = channel();
+/// Carries commands out, one after the other, each at the process that it is meant for.
+pub(crate) fn command(
+    mut commander: Commander,
+    seen: &SyncSender<Seen>,
+) -> Sender<(Command, Option<Process>)> {
+    let (sender, commands): (_, Receiver<(Command, Option<Process>)>) = channel();
     let seen = seen.clone();
     thread::spawn(move || {
-        for command in commands {
-            let done = commander.run(command);
+        for (command, process) in commands {
+            let done = commander.run(command, process.as_ref());
             if seen.send(Seen::Done(command, done)).is_err() {
                 return;
             }
@@ -174,13 +188,15 @@ pub(crate) fn command(mut commander: Commander, seen: &Sender<Seen>) -> Sender<C
 }
 
 /// Proves that the replica has everything, for the wait with a number.
-pub(crate) fn prove(database: &Database, number: u64, seen: &Sender<Seen>) {
+pub(crate) fn prove(
+    database: &Database,
+    (number, process): (u64, Process),
+    seen: &SyncSender<Seen>,
+) {
     let (database, seen) = (database.clone(), seen.clone());
-    thread::spawn(move || match commands::prove(&database, number) {
-        Ok(process) => {
-            let _ = seen.send(Seen::HasAll(number, process));
-        }
-        Err(why) => eprintln!("the replica was not seen to have everything: {why}"),
+    thread::spawn(move || {
+        let proof = commands::prove(&database, number, &process);
+        let _ = seen.send(Seen::Proved(number, proof));
     });
 }
 
@@ -189,21 +205,22 @@ pub(crate) fn copy(
     settings: &Settings,
     database: &Database,
     key: &Key,
-    (from, has_data): (Node, bool),
+    (from, has_data, was_forced): (Node, bool, bool),
     factor: u64,
-    seen: &Sender<Seen>,
+    seen: &SyncSender<Seen>,
 ) {
     let (settings, database, key) = (settings.clone(), database.clone(), key.clone());
     let seen = seen.clone();
     thread::spawn(move || {
         let from = usize::from(from.0);
-        let done = copying::fetch(&key, &settings, &database, from, has_data, factor);
+        let what = copying::Old { has_data, was_forced };
+        let done = copying::fetch(&key, &settings, &database, from, what, factor);
         let _ = seen.send(Seen::Copied(done));
     });
 }
 
 /// Writes to the database's disk once a second: one that is read-only or hangs is noticed.
-pub(crate) fn write_to_disk(database: &Database, seen: &Sender<Seen>) {
+pub(crate) fn write_to_disk(database: &Database, seen: &SyncSender<Seen>) {
     let (path, seen) = (database.data.join(".imagebuild-copy-probe"), seen.clone());
     thread::spawn(move || {
         loop {
@@ -221,7 +238,7 @@ pub(crate) fn write_to_disk(database: &Database, seen: &Sender<Seen>) {
 }
 
 /// Of two without a witness: looks whether this machine sees anything but the other one.
-pub(crate) fn look_at_world(settings: &Settings, every: Duration, seen: &Sender<Seen>) {
+pub(crate) fn look_at_world(settings: &Settings, every: Duration, seen: &SyncSender<Seen>) {
     let (settings, seen) = (settings.clone(), seen.clone());
     thread::spawn(move || {
         loop {

@@ -46,8 +46,12 @@ impl Member {
     /// There is no register yet, as far as is known. Only when all voters are there, so that
     /// none of them has one that was forgotten elsewhere.
     pub(super) fn found(&mut self, status: Status, actions: &mut Vec<Action>) {
-        if status.open || status.writers {
+        // Not by an agent that has just started, and has not heard yet who it is: commits of a
+        // database that was deposed wait.
+        if (status.open || status.writers) && self.is_long(self.started, self.times.lease) {
             actions.push(Action::Database(Command::Close));
+        }
+        if status.open || status.writers {
             return;
         }
         let peer = self.heard.get(&self.own.peer()).and_then(|heard| heard.alive.has_data);
@@ -97,7 +101,7 @@ impl Member {
         }
         self.unfollowed_since = self.since(self.unfollowed_since, !status.replica_follows);
         if config.both {
-            self.joining = false;
+            (self.joining, self.join_pause) = (false, 0);
             if !status.waits {
                 actions.push(Action::Database(Command::Wait));
             }
@@ -110,19 +114,22 @@ impl Member {
         }
     }
 
-    /// Nothing is received any more, all is applied, and commits wait if they must; then
-    /// writes are taken.
+    /// Nothing is received any more, and all is applied; then writes are taken. Always alone: what
+    /// was in MariaDB's log when it ended may be cut off it, and the replica may have it. Its
+    /// first transaction has a number that was never given, so that the two are told apart.
     pub(super) fn open(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
         if self.in_doubt {
             return;
         }
+        if config.both {
+            self.change(config, config.alone(), actions);
+            return;
+        }
         let command = if status.replication != Replication::Stopped {
             Command::StopFollowing
-        } else if !status.applied {
+        } else if !status.applied && !self.opens_unapplied {
             return;
-        } else if config.both && !status.waits {
-            Command::Wait
-        } else if !config.both && status.waits {
+        } else if status.waits {
             Command::NoWait
         } else {
             Command::Open
@@ -136,6 +143,8 @@ impl Member {
         let is_there = status.replica_follows && self.hears_fit(self.own.peer());
         match (status.waits, is_there) {
             (false, false) => self.joining = false,
+            // It was too far behind a moment ago: writes would stall again.
+            (false, true) if self.now < self.join_after => self.joining = false,
             (false, true) => {
                 self.joining = true;
                 actions.push(Action::Database(Command::Wait));
@@ -147,6 +156,11 @@ impl Member {
             }
             // Not while a change to both may have been chosen: then others would count on it.
             (true, _) => {
+                if self.joining {
+                    let longest = 20 * self.times.lease;
+                    self.join_pause = (2 * self.join_pause).clamp(self.times.stalled, longest);
+                    self.join_after = self.now + self.join_pause;
+                }
                 self.joining = false;
                 if !self.in_doubt {
                     actions.push(Action::Database(Command::NoWait));
@@ -159,6 +173,9 @@ impl Member {
     pub(super) fn follow(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
         self.joining = false;
         self.unfollowed_since = None;
+        if status.replication == Replication::Copying {
+            self.stepped_out = None;
+        }
         if status.open || status.writers {
             actions.push(Action::Database(Command::Close));
             return;
@@ -215,7 +232,10 @@ impl Member {
             }
             (Data::None, _) | (Data::Some, _) => return,
         };
-        self.stepped_out = None;
+        // A copy that fails is tried again; nobody counts on this database meanwhile.
+        if command == Command::Follow(config.primary) {
+            self.stepped_out = None;
+        }
         actions.push(Action::Database(command));
     }
 
@@ -230,6 +250,9 @@ impl Member {
         // Applied before it is asked for: a primary that crashes has what it has applied.
         if status.replication != Replication::Stopped {
             actions.push(Action::Database(Command::StopFollowing));
+        } else if self.is_forced {
+            self.opens_unapplied = !status.applied;
+            self.change(config, config.forced(), actions);
         } else if status.applied {
             self.change(config, config.taken_over(), actions);
         }

@@ -17,8 +17,10 @@ impl Member {
             self.silence = 0;
         }
         let fit_at = if alive.fit { fit_before.max(echoed) } else { fit_before };
-        // What is older than what was heard last says nothing new.
-        let latest = alive.number;
+        // What is older than what was heard last says nothing new; nor is it answered, while the
+        // sender is heard: it would take our answers for old ones.
+        let keeps = is_late && self.hears(from);
+        let latest = known.filter(|_| keeps).map_or(alive.number, |heard| heard.alive.number);
         let alive = known.map_or(alive, |heard| if is_late { heard.alive } else { alive });
         let alive = Alive { number: latest, ..alive };
         self.heard.insert(from, Heard { at: before.max(echoed), fit_at, alive });
@@ -83,6 +85,10 @@ impl Member {
     pub(super) fn hears_fit(&self, node: Node) -> bool {
         let Some(heard) = self.heard.get(&node) else { return false };
         !heard.alive.leaves && heard.fit_at.is_some_and(|at| self.now < at + self.times.gone)
+    }
+
+    pub(super) fn is_heard_to_vote(&self, node: Node) -> bool {
+        self.hears(node) && self.heard.get(&node).is_some_and(|heard| heard.alive.votes)
     }
 
     pub(super) fn all_vote(&self) -> bool {
