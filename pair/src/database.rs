@@ -28,6 +28,8 @@ pub struct Status {
     /// Whether all that it has received is applied: by transactions, not by bytes, as half of
     /// one is never applied.
     pub applied: bool,
+    /// Whether it cannot apply what it has received, or will not: an error has ended that.
+    pub cannot_apply: bool,
     /// Whether a write of the agent's own would be taken, or only waits for the replica: a full
     /// or broken disk takes none.
     pub writable: bool,

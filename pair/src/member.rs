@@ -112,6 +112,10 @@ pub struct Member {
     /// After a replica that was too far behind: when it is tried again, and the pause before.
     join_after: u64,
     join_pause: u64,
+    /// Since when both have had everything.
+    both_since: Option<u64>,
+    /// When the database was looked at last.
+    looked_at: u64,
     /// Whether a person has made it the primary though it cannot apply all it has received.
     opens_unapplied: bool,
     /// What the register holds once a database that was started anew is not counted on.
@@ -186,6 +190,8 @@ impl Member {
             join_after: 0,
             join_pause: 0,
             opens_unapplied: false,
+            both_since: None,
+            looked_at: 0,
             stepped_out: None,
             in_doubt_since: None,
             closed_since: None,
@@ -268,9 +274,11 @@ impl Member {
         self.now = now;
         self.started = self.started.or(Some(now));
         self.status = database;
+        // Longer than a command takes: it hangs, or is dead.
+        self.was_open &= now < self.looked_at + self.times.lease;
         if let Some(status) = database {
             self.has_data = Some(status.data == Data::Some);
-            self.was_open = status.open;
+            (self.was_open, self.looked_at) = (status.open, now);
         }
         if self.acceptor.is_some() {
             self.need = None;

@@ -184,7 +184,8 @@ fn replace(database: &Database, old: Old) -> Result<(), String> {
     let is_only = old.was_forced || data.join(ALONE).exists();
     let kind = if is_only { ACKNOWLEDGED } else { SET_ASIDE };
     let aside = if old.has_data { format!("{kind}{now}") } else { String::new() };
-    write_synced(data, WITHOUT_POSITION, "")?;
+    // It gets into place with the copy.
+    write_synced(&data.join(NEW), WITHOUT_POSITION, "")?;
     write_synced(data, OUT, &aside)?;
     complete(data)
 }

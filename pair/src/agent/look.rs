@@ -173,6 +173,7 @@ impl Look {
             data: if has_data { Data::Some } else { Data::None },
             open,
             waits: self.waits,
+            cannot_apply: self.applying_error != 0,
             // Also one that was cut short while it was being opened.
             writers: !open && (!self.read_only || !self.waiting.is_empty()),
             replication,

@@ -141,19 +141,20 @@ fn leave(settings: &Settings) -> Result<ExitCode, String> {
     let asked = settings.run.join("leave");
     File::create(&asked).map_err(|error| format!("{}: {error}", asked.display()))?;
     let own = &settings.own().name;
+    let state = || fs::read_to_string(settings.run.join("state")).unwrap_or_default();
+    let leads = |text: &str| report::value(text, "primary") == own;
+    // Alone, or with a replica that does not count: nobody may take over.
+    let is_alone = |text: &str| leads(text) && report::value(text, "both") == "no";
+    let led = leads(&state());
     for _ in 0..50 * factor() {
-        let text = fs::read_to_string(settings.run.join("state")).unwrap_or_default();
-        let is = |key, value: &str| report::value(&text, key) == value;
-        // Alone, or with a replica that does not count: nobody may take over.
-        if !is("primary", own) || is("both", "no") {
+        let text = state();
+        if !leads(&text) || is_alone(&text) {
             break;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
     // Commits that still wait must not be acknowledged by an orderly end.
-    let text = fs::read_to_string(settings.run.join("state")).unwrap_or_default();
-    let is = |key, value: &str| report::value(&text, key) == value;
-    if let (true, Some(database)) = (is("primary", own) && is("both", "yes"), &settings.database) {
+    if let (true, false, Some(database)) = (led, is_alone(&state()), &settings.database) {
         commands::kill(database)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,8 @@ pub(crate) struct Report<'a> {
     /// What has happened last that a person may want to know.
     pub(crate) said: &'a str,
     pub(crate) copies: bool,
+    /// Whether it has been told that the machine is about to stop.
+    pub(crate) is_leaving: bool,
     /// Whether readers are let in.
     pub(crate) reads: bool,
     /// Whether a write has had somewhere to go lately.
@@ -66,6 +68,7 @@ impl Report<'_> {
             say("lag", &self.lag.map_or("unknown".to_owned(), |lag| lag.to_string()));
             say("set-aside", &self.set_aside.join(" "));
         }
+        say("leaves", yes(self.is_leaving));
         say("needs", self.member.need().map_or("", wanted));
         say("said", self.said);
         text
@@ -95,7 +98,8 @@ pub(crate) fn value<'a>(text: &'a str, key: &str) -> &'a str {
 /// Whether all is as it should be: nobody has to do anything.
 pub(crate) fn is_well(text: &str) -> bool {
     let is = |key, wanted| value(text, key) == wanted;
-    let pair = is("needs", "") && is("both", "yes") && is("majority", "yes");
+    let pair =
+        is("needs", "") && is("both", "yes") && is("majority", "yes") && !is("leaves", "yes");
     pair && (is("role", "witness") || (is("reads", "yes") && is("set-aside", "")))
 }
 

@@ -29,8 +29,11 @@ const TURN: u64 = 50;
 const LOOK: u64 = 80;
 /// A look is of no more use after so long.
 const LOOK_LASTS: u64 = 400;
-/// That the world is seen counts for so long.
-const CONNECTED_LASTS: u64 = 700;
+/// Between two looks at the world.
+const WORLD: u64 = 100;
+/// That it is seen counts for so long: less than a peer must be silent to be taken for lost, so
+/// that a server that is cut off itself knows it by then.
+const CONNECTED_LASTS: u64 = 450;
 /// A disk that has taken no write for so long takes none.
 const DISK_LASTS: u64 = 4000;
 /// MariaDB is killed when a command or a look has had no answer for so long.
@@ -76,7 +79,7 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
     }
     threads::serve(settings, copy_key.as_ref(), &state, factor);
     if settings.members.len() == 2 {
-        threads::look_at_world(settings, Duration::from_millis(250 * factor), &sender);
+        threads::look_at_world(settings, Duration::from_millis(WORLD * factor), &sender);
     }
     let now = Instant::now();
     let mut agent = Agent {
@@ -99,6 +102,7 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         running: None,
         proves: false,
         proof_began: None,
+        killed_at: None,
         absent_since: None,
         answered_at: now,
         copies: false,
@@ -128,8 +132,8 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         }
         // However much comes.
         if Instant::now() >= next {
-            next = Instant::now() + turn;
             agent.turn()?;
+            next = Instant::now() + turn;
         }
     }
 }
@@ -168,6 +172,8 @@ struct Agent<'a> {
     /// Whether a proof is under way, and when the last one began.
     proves: bool,
     proof_began: Option<(u64, Instant)>,
+    /// When MariaDB was killed because it hung.
+    killed_at: Option<Instant>,
     /// MariaDB has not been there since.
     absent_since: Option<Instant>,
     /// When the last command had its answer.
@@ -239,7 +245,7 @@ impl Agent<'_> {
                     self.has_all = Some((number, process));
                 }
             }
-            Seen::World => self.connected_at = Some(Instant::now()),
+            Seen::World(began) => self.connected_at = Some(began),
             Seen::DiskWrites => self.disk_wrote = Instant::now(),
         }
         Ok(())
@@ -317,12 +323,13 @@ impl Agent<'_> {
         let Some(database) = &self.settings.database else { return };
         let joins = self.member.known().is_some_and(|one| one.primary == self.own && !one.both);
         let waits = status.is_some_and(|status| status.open && status.waits);
-        let is_done = self.has_all.as_ref().is_some_and(|(number, _)| *number == self.waits);
+        let Some((_, _, process)) = &self.look else { return };
+        let has_all = self.has_all.as_ref();
+        let is_done = has_all.is_some_and(|(n, of)| *n == self.waits && of == process);
         let pause = self.milliseconds(1000);
         let is_early = self
             .proof_began
             .is_some_and(|(number, at)| number == self.waits && at.elapsed() < pause);
-        let Some((_, _, process)) = &self.look else { return };
         if joins && waits && !is_done && !self.proves && !is_early {
             self.proves = true;
             self.proof_began = Some((self.waits, Instant::now()));
@@ -334,7 +341,9 @@ impl Agent<'_> {
     /// an error in the middle of a copy, or where it ended by itself.
     fn start_what_is_dead(&mut self) {
         let Some(database) = &self.settings.database else { return };
-        let is_there = self.copies || self.is_leaving || self.unanswered.is_none();
+        // Somebody else is at work on its files.
+        let is_held = self.settings.run.join("hold").exists();
+        let is_there = self.copies || self.is_leaving || is_held || self.unanswered.is_none();
         self.absent_since =
             if is_there { None } else { self.absent_since.or(Some(Instant::now())) };
         let limit = self.milliseconds(10_000);
@@ -343,9 +352,14 @@ impl Agent<'_> {
         }
         self.absent_since = None;
         if !commands::runs(database) {
+            self.say("MariaDB is not there, and is started".to_owned());
+            let start = database.start.clone();
             // Its unit may be starting: then this changes nothing.
-            let started = commands::program(&database.start);
-            self.say(format!("MariaDB is not there: started, {started:?}"));
+            std::thread::spawn(move || {
+                if let Err(why) = commands::program(&start) {
+                    eprintln!("{why}");
+                }
+            });
         }
     }
 
@@ -458,10 +472,11 @@ impl Agent<'_> {
         let Some(database) = &self.settings.database else { return };
         let limit = self.milliseconds(HANGS);
         let command = self.running.is_some_and(|(_, since)| since.elapsed() > limit);
-        if self.copies || !(command || self.looked_at.elapsed() > limit) {
+        let is_asked = self.killed_at.is_some_and(|at| at.elapsed() < limit);
+        if self.copies || is_asked || !(command || self.looked_at.elapsed() > limit) {
             return;
         }
-        self.looked_at = Instant::now();
+        self.killed_at = Some(Instant::now());
         self.say("MariaDB has not answered for a minute, and is killed".to_owned());
         let database = database.clone();
         // It may take long to be gone.
@@ -511,11 +526,13 @@ impl Agent<'_> {
             status,
             position: look.map_or("unknown".to_owned(), |look| look.position.clone()),
             lag: look.and_then(|look| look.lag),
+            is_leaving: self.is_leaving,
             said: self.unanswered.as_ref().unwrap_or(&self.said),
             copies: self.copies,
             // A command that takes a moment is no reason to send readers away; who is late, or
             // cut off, locks them out by itself.
             reads: self.lets_read
+                && !self.copies
                 && self.answered_look.is_some_and(|at| at.elapsed() < self.milliseconds(2000)),
             // Not at once: readers do not have to leave while the role moves.
             writes: self.writer_seen.is_some_and(|at| at.elapsed() < self.milliseconds(5000)),
@@ -567,6 +584,7 @@ const COPYING: Status = Status {
     writers: false,
     replication: Replication::Copying,
     applied: false,
+    cannot_apply: false,
     writable: false,
     readers: false,
     fresh: false,

@@ -29,8 +29,8 @@ pub(crate) enum Seen {
     /// That the replica has received all that was committed before the wait with this number, or
     /// why that is not known.
     Proved(u64, Result<Process, String>),
-    /// A gateway has answered, and all links have their carriers.
-    World,
+    /// A gateway has answered, and all links have their carriers: asked then.
+    World(Instant),
     /// The disk has taken a write.
     DiskWrites,
 }
@@ -242,29 +242,35 @@ pub(crate) fn look_at_world(settings: &Settings, every: Duration, seen: &SyncSen
     let (settings, seen) = (settings.clone(), seen.clone());
     thread::spawn(move || {
         loop {
-            if sees_world(&settings) && seen.send(Seen::World).is_err() {
+            let began = Instant::now();
+            if sees_world(&settings, 2 * every) && seen.send(Seen::World(began)).is_err() {
                 return;
             }
-            thread::sleep(every);
+            thread::sleep(every.saturating_sub(began.elapsed()));
         }
     });
 }
 
-fn sees_world(settings: &Settings) -> bool {
+fn sees_world(settings: &Settings, patience: Duration) -> bool {
     let has_carrier = |link: &String| {
         let text = std::fs::read_to_string(format!("/sys/class/net/{link}/carrier"));
         text.is_ok_and(|text| text.trim() == "1")
     };
-    let answers = |gateway: &IpAddr| {
-        let ping = std::process::Command::new("ping")
-            .args(["-q", "-n", "-c", "1", "-W", "1", &gateway.to_string()])
+    let patience = patience.as_secs_f64().to_string();
+    let ping = |gateway: &IpAddr| {
+        std::process::Command::new("ping")
+            .args(["-q", "-n", "-c", "1", "-W", &patience, &gateway.to_string()])
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
-            .status();
-        ping.is_ok_and(|status| status.success())
+            .spawn()
     };
-    let gateways = &settings.gateways;
-    settings.links.iter().all(has_carrier) && (gateways.is_empty() || gateways.iter().any(answers))
+    // All at a time: one may be silent.
+    let mut pings: Vec<_> = settings.gateways.iter().filter_map(|one| ping(one).ok()).collect();
+    let mut answers = pings.is_empty() && settings.gateways.is_empty();
+    for ping in &mut pings {
+        answers |= ping.wait().is_ok_and(|status| status.success());
+    }
+    settings.links.iter().all(has_carrier) && answers
 }
 
 /// Where a member is reached from each own address.

@@ -99,14 +99,22 @@ impl Member {
             actions.push(Action::Database(Command::StopFollowing));
             return;
         }
+        self.opens_unapplied = false;
+        self.both_since = self.since(self.both_since, config.both);
         self.unfollowed_since = self.since(self.unfollowed_since, !status.replica_follows);
         if config.both {
-            (self.joining, self.join_pause) = (false, 0);
+            self.joining = false;
+            if self.is_long(self.both_since, 20 * self.times.lease) {
+                self.join_pause = 0;
+            }
             if !status.waits {
                 actions.push(Action::Database(Command::Wait));
             }
             let is_lost = self.is_long(self.unfollowed_since, self.times.stalled);
-            if status.stalled >= self.times.stalled || is_lost {
+            // Who is about to be stopped leaves the role to the other one, if that is there.
+            let hands_over = self.leaves && self.hears_fit(self.own.peer());
+            if (status.stalled >= self.times.stalled || is_lost) && !hands_over {
+                self.join_after = self.now + self.join_pause.max(self.times.stalled);
                 self.change(config, config.alone(), actions);
             }
         } else {
@@ -122,7 +130,10 @@ impl Member {
             return;
         }
         if config.both {
-            self.change(config, config.alone(), actions);
+            // Else the other one takes over: it has everything.
+            if status.writable {
+                self.change(config, config.alone(), actions);
+            }
             return;
         }
         let command = if status.replication != Replication::Stopped {
@@ -190,6 +201,8 @@ impl Member {
         // An agent that has just started has heard nobody yet.
         let listens = self.is_long(self.started, self.times.gone);
         let is_gone = listens && !primary_is_there && !self.is_heard_by_others(config.primary);
+        // A person's word is of a primary that is lost.
+        self.is_forced &= !primary_is_there;
         // It may have lost what it had received, and may be counted on for that, or soon be: the
         // primary's request to join it, from before, must fail.
         let restarted = status.data == Data::Some && status.replication == Replication::Restarted;
@@ -201,6 +214,9 @@ impl Member {
         let must = is_gone || status.replication == Replication::Parted;
         let is_forced = self.is_forced && is_gone && status.data == Data::Some;
         if (in_sync && must && status.writable) || is_forced {
+            if status.cannot_apply {
+                self.need = Some(Need::MayLackWrites);
+            }
             self.take_over(config, status, actions);
             return;
         }
@@ -208,7 +224,9 @@ impl Member {
             self.need = Some(Need::MayLackWrites);
         }
         // Its data is about to be given up: nobody may count on it, or soon do so.
-        let gives_up = matches!(status.replication, Replication::Parted | Replication::Broken);
+        let cannot_go_on = status.cannot_apply && !status.applied;
+        let gives_up = matches!(status.replication, Replication::Parted | Replication::Broken)
+            || (status.replication == Replication::Stopped && cannot_go_on);
         if status.data == Data::Some && gives_up && self.stepped_out != Some(config) {
             self.step_out(config, actions);
             return;
@@ -220,10 +238,13 @@ impl Member {
         }
         let command = match (status.data, status.replication) {
             (_, Replication::Copying) => return,
-            (Data::None, _) | (Data::Some, Replication::Parted | Replication::Broken)
-                if primary_is_there =>
-            {
-                Command::Copy(config.primary)
+            // Its readers go before: what they see will not change until the copy is there.
+            _ if (gives_up || status.data == Data::None) && primary_is_there => {
+                if status.readers {
+                    Command::LockReaders
+                } else {
+                    Command::Copy(config.primary)
+                }
             }
             // What waits to be applied would be deleted.
             (Data::Some, Replication::Stopped) if !status.applied => return,
@@ -250,11 +271,11 @@ impl Member {
         // Applied before it is asked for: a primary that crashes has what it has applied.
         if status.replication != Replication::Stopped {
             actions.push(Action::Database(Command::StopFollowing));
-        } else if self.is_forced {
+        } else if status.applied && config.in_sync(self.own) {
+            self.change(config, config.taken_over(), actions);
+        } else if self.is_forced && (status.applied || status.cannot_apply) {
             self.opens_unapplied = !status.applied;
             self.change(config, config.forced(), actions);
-        } else if status.applied {
-            self.change(config, config.taken_over(), actions);
         }
     }
 

@@ -43,6 +43,7 @@ impl Fault {
                 }
                 if let Fault::CutOff(node) = self {
                     *world.cut_off.entry(*node).or_default() += 1;
+                    world.cut_since.insert(*node, world.now);
                 }
             }
             Fault::Loss(rate) => world.loss = *rate,

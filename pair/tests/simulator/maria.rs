@@ -177,6 +177,7 @@ impl Maria {
             applied: self.received.is_empty(),
             replica_has_all: replica.is_some_and(|one| has_all || one.received >= self.mark),
             replica_follows: replica.is_some(),
+            cannot_apply: false,
             writable: true,
             readers: self.readers,
             fresh: self.open

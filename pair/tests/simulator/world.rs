@@ -62,6 +62,7 @@ pub(crate) struct World {
     pub(crate) blocked: BTreeMap<(u8, u8), u32>,
     /// Who sees nothing of the world, not even a gateway.
     pub(crate) cut_off: BTreeMap<Node, u32>,
+    pub(crate) cut_since: BTreeMap<Node, u64>,
     pub(crate) slow: u64,
     pub(crate) loss: u64,
     next_write: Write,
@@ -113,6 +114,7 @@ impl World {
             faults,
             blocked: BTreeMap::new(),
             cut_off: BTreeMap::new(),
+            cut_since: BTreeMap::new(),
             slow: 0,
             loss: 0,
             next_write: 0,
@@ -349,7 +351,10 @@ impl World {
         if self.machine(node).acceptor.is_some() && !node.is_database() {
             self.machine(node).lost = false;
         }
-        let is_connected = self.cut_off.get(&node).is_none_or(|faults| *faults == 0);
+        // It is noticed some time after it has begun.
+        let is_cut = self.cut_off.get(&node).is_some_and(|faults| *faults > 0);
+        let since = self.cut_since.get(&node).copied().unwrap_or(0);
+        let is_connected = !is_cut || now < since + 450;
         self.event(node, Event::Tick { now, database, is_connected });
     }
 
