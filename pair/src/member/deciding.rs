@@ -17,7 +17,7 @@ impl Member {
         let Some(status) = self.status else {
             self.unfollowed_since = None;
             self.stepped_out = None;
-            self.takes_over &= !leads && self.known.is_some();
+            self.takes_over &= self.now < self.looked_at + self.times.lease;
             return;
         };
         self.takes_over = false;
@@ -136,6 +136,8 @@ impl Member {
             }
             return;
         }
+        // The address need not wait for what is done in a moment.
+        self.takes_over = status.writable && !self.is_long(self.closed_since, self.times.lease);
         let command = if status.replication != Replication::Stopped {
             Command::StopFollowing
         } else if !status.applied && !self.opens_unapplied {
