@@ -39,7 +39,10 @@ const HOST_PROGRAMS: [(&str, &str); 3] = [
 const ASK_FOR_ROOT: [(&str, &str); 5] = [
     ("tests/cli/harness.rs", "who is not root has mounts of his own in a user namespace"),
     ("tests/images/hidden_tools.rs", "as tests/cli/harness.rs"),
-    ("tests/databases/main.rs", "only root has all users in its namespaces; it tells what is ignored"),
+    (
+        "tests/databases/main.rs",
+        "only root has all users in its namespaces; it tells what is ignored",
+    ),
     ("tests/root/main.rs", "only root makes users; it tells what is ignored"),
     ("tests/site/mod.rs", "as tests/cli/harness.rs"),
 ];

@@ -46,19 +46,24 @@ fn main() -> ExitCode {
         let cost = (Runs::InGate, "two databases in namespaces: 20 s");
         suite.add(format!("pairs::{name}"), cost, move || {
             on(&rig, |rig| {
-                let rounds = if in_full() { 10 } else { 1 };
+                let rounds = number("ROUNDS").unwrap_or(if in_full() { 3 } else { 1 });
                 rig.judge(name, fault, promise, rounds)
             })
         });
     }
     let histories = Arc::clone(&rig);
     let cost = (Runs::InGate, "random faults at a pair of databases: 2 min, 20 in full");
-    suite.add("pairs::random_histories", cost, move || on(&histories, |rig| random_histories(rig)));
+    suite.add("pairs::random_histories", cost, move || on(&histories, random_histories));
     ExitCode::from(u8::from(!suite.run(1)))
 }
 
 fn in_full() -> bool {
-    tiers::gate().is_none() && std::env::var_os("IMAGEBUILD_PAIRS_ONCE").is_none()
+    tiers::gate().is_none()
+}
+
+/// `IMAGEBUILD_PAIRS_SEED`, `_MINUTES`, `_ROUNDS`: for who measures, or replays.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(format!("IMAGEBUILD_PAIRS_{name}")).ok()?.parse().ok()
 }
 
 /// With the pair that the test before has left, or a new one if that failed.
@@ -79,12 +84,12 @@ fn on(
 /// Faults at random times, one or two at a time, for as long as the tier has; from a seed that is
 /// another one each time, and shown.
 fn random_histories(rig: &mut Rig) -> Result<(), String> {
-    let given = std::env::var("IMAGEBUILD_PAIRS_SEED").ok().and_then(|text| text.parse().ok());
+    let given = number("SEED");
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_secs());
     let mut random = faults::Random::new(given.unwrap_or(now));
     println!("IMAGEBUILD_PAIRS_SEED={}", given.unwrap_or(now));
-    let minutes = std::env::var("IMAGEBUILD_PAIRS_MINUTES").ok().and_then(|text| text.parse().ok());
+    let minutes = number("MINUTES");
     let lasts = Duration::from_secs(60 * minutes.unwrap_or(if in_full() { 20 } else { 2 }));
     let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < lasts {

@@ -121,7 +121,7 @@ impl Rig {
         name: &str,
         (fault, lasts): (Fault, u64),
         promise: Option<u64>,
-        rounds: usize,
+        rounds: u64,
     ) -> Result<(), String> {
         let mut gaps = Vec::new();
         for _ in 0..rounds {
