@@ -75,9 +75,11 @@ pub(crate) fn run(settings: &Settings, factor: u64) -> Result<ExitCode, String> 
         threads::look(database, Duration::from_millis(LOOK * factor), &sender);
         let commander = Commander::new(settings, database, &password, factor);
         commands = Some(threads::command(commander, &sender));
-        copy_key = Some(Key::new(password.as_bytes(), settings)?);
+        let key = Key::new(password.as_bytes(), settings)?;
+        // Nobody asks a witness.
+        threads::serve(settings, &key, &state, factor);
+        copy_key = Some(key);
     }
-    threads::serve(settings, copy_key.as_ref(), &state, factor);
     if settings.members.len() == 2 {
         threads::look_at_world(settings, Duration::from_millis(WORLD * factor), &sender);
     }

@@ -92,11 +92,11 @@ fn until_bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
 }
 
 /// Answers over TCP: `state` for everybody whom the firewall lets in, `copy` for members.
-pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &State, factor: u64) {
+pub(crate) fn serve(settings: &Settings, key: &Key, state: &State, factor: u64) {
     let lasts = Duration::from_secs(3 * factor);
     for address in settings.own().addresses.clone() {
         let at = SocketAddr::new(address, settings.port);
-        let (settings, key, state) = (settings.clone(), key.cloned(), Arc::clone(state));
+        let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(state));
         thread::spawn(move || {
             let listener = until_bound(|| TcpListener::bind(at));
             let busy = Arc::new(AtomicUsize::new(0));
@@ -109,7 +109,7 @@ pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &State, facto
                 let (settings, key, state) = (settings.clone(), key.clone(), Arc::clone(&state));
                 let busy = Arc::clone(&busy);
                 thread::spawn(move || {
-                    if let Err(why) = answer(&settings, key.as_ref(), (&state, lasts), stream) {
+                    if let Err(why) = answer(&settings, &key, (&state, lasts), stream) {
                         eprintln!("{why}");
                     }
                     busy.fetch_sub(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ pub(crate) fn serve(settings: &Settings, key: Option<&Key>, state: &State, facto
 
 fn answer(
     settings: &Settings,
-    key: Option<&Key>,
+    key: &Key,
     (state, lasts): (&Mutex<(Instant, String)>, Duration),
     stream: TcpStream,
 ) -> Result<(), String> {
@@ -135,8 +135,8 @@ fn answer(
     if (&mut stream).take(64).read_line(&mut line).is_err() {
         return Ok(());
     }
-    match (line.trim(), &settings.database, key) {
-        ("state", _, _) => {
+    match (line.trim(), &settings.database) {
+        ("state", _) => {
             let (at, text) = lock(state).clone();
             // Nothing good is said of a server whose agent hangs.
             let text = if at.elapsed() < lasts { text } else { String::new() };
@@ -144,7 +144,7 @@ fn answer(
             let _ = stream.get_mut().write_all(text.as_bytes());
             Ok(())
         }
-        ("copy", Some(database), Some(key)) => copying::serve(key, database, &settings.run, stream),
+        ("copy", Some(database)) => copying::serve(key, database, &settings.run, stream),
         _ => Ok(()),
     }
 }
