@@ -236,8 +236,8 @@ impl<'a> Executor<'a> {
                 )?;
                 seal_layer("packages", temporary)
             }
-            Step::Agent { compiler, sources, epoch } => {
-                agent::compile(&tree(compiler), sources, *epoch, temporary)
+            Step::Agent { compiler, files, epoch } => {
+                agent::compile(&tree(compiler), files, *epoch, temporary)
             }
             Step::ConfigLayer { tools, tree: packages, files, agent, epoch } => {
                 secrets::scan_files(files)?;

@@ -1,7 +1,7 @@
 //! The plan: pure functions from the spec and the lock to every file, the disk
 //! map and the steps of an image. Nothing here touches a disk or a network.
 
-mod agent;
+pub(crate) mod agent;
 mod common;
 pub mod guid;
 pub mod layout;

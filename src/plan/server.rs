@@ -223,8 +223,7 @@ impl Steps {
     /// The agent of a pair of databases, the same for all servers that have it.
     fn add_agent(&mut self, lock: &Lock) -> Result<Planned> {
         let compiler = self.add(Step::Tools { packages: refs(lock, COMPILER)? })?;
-        let sources = agent::sources();
-        self.add(Step::Agent { compiler, sources, epoch: epoch(lock)? })
+        self.add(Step::Agent { compiler, files: agent::files(), epoch: epoch(lock)? })
     }
 
     fn add(&mut self, step: Step) -> Result<Planned> {

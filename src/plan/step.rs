@@ -168,8 +168,8 @@ pub enum Step {
     Agent {
         /// The tools closure with the compiler and libraries.
         compiler: Planned,
-        /// Its source files, by path.
-        sources: BTreeMap<&'static str, &'static str>,
+        /// All that it is compiled from, by path.
+        files: BTreeMap<&'static str, String>,
         /// SOURCE_DATE_EPOCH.
         epoch: u64,
     },

@@ -125,7 +125,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "overlays/web/var/www/site/robots.txt",
     "overlays/web/var/www/site/style.css",
     "overlays/witness/usr/lib/imagebuild/pair.conf.j2",
-    "overlays/witness/usr/lib/systemd/system/imagebuild-replication.service",
+    "overlays/witness/usr/lib/systemd/system/imagebuild-replication.service.j2",
     "roles/base.toml",
     "roles/cache.toml",
     "roles/database.toml",

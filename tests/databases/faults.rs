@@ -1,5 +1,6 @@
 //! What goes wrong.
 
+use crate::random::Random;
 use std::time::Duration;
 
 /// Which machine: by what it is when the fault begins.
@@ -57,23 +58,6 @@ pub(crate) const NAMED: [(&str, (Fault, u64), Option<u64>); 15] = [
     ("witness_loses_power", (Fault::PowerCut(Witness), 4000), None),
     ("all_lose_their_power", (Fault::AllOff, 2000), None),
 ];
-
-/// Numbers from a seed: SplitMix64.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
 
 /// One to three faults, one soon after the other's beginning, with how long each lasts. What
 /// could take the only copy is left out: disks are not lost while another fault lasts.

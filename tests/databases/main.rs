@@ -13,6 +13,8 @@
 
 #[path = "../project/mod.rs"]
 mod project;
+#[path = "../../pair/tests/simulator/random.rs"]
+mod random;
 #[path = "../tiers/mod.rs"]
 mod tiers;
 
@@ -87,7 +89,7 @@ fn random_histories(rig: &mut Rig) -> Result<(), String> {
     let given = number("SEED");
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |now| now.as_secs());
-    let mut random = faults::Random::new(given.unwrap_or(now));
+    let mut random = random::Random::new(given.unwrap_or(now));
     println!("IMAGEBUILD_PAIRS_SEED={}", given.unwrap_or(now));
     let minutes = number("MINUTES");
     let lasts = Duration::from_secs(60 * minutes.unwrap_or(if in_full() { 20 } else { 2 }));

@@ -52,7 +52,7 @@ impl Node {
     /// Its files: the packages below, the configuration and what is written above.
     pub(crate) fn new(place: usize, lower: &Lower, folder: &Path) -> Result<Node, String> {
         let folder = folder.join(MACHINES[place].0);
-        for name in ["root", "upper", "work", "data", "var"] {
+        for name in ["root", "upper", "work", "data"] {
             fs::create_dir_all(folder.join(name)).map_err(|e| e.to_string())?;
         }
         let upper = folder.join("upper");

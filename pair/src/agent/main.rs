@@ -24,7 +24,7 @@ mod wire;
 use settings::Settings;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -74,10 +74,6 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
         print!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     }
-    if let ["ask", address, what @ ("reads" | "writes")] = words {
-        let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
-        return Ok(ExitCode::from(u8::from(!ask(address, what))));
-    }
     let path = std::env::var("IMAGEBUILD_PAIR_CONF");
     let path = path.unwrap_or_else(|_| "/usr/lib/imagebuild/pair.conf".to_owned());
     let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -85,6 +81,10 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
     let state = || report::read(&settings.run, factor());
     let code = |is_good: bool| ExitCode::from(u8::from(!is_good));
     match words {
+        ["ask", address, what @ ("reads" | "writes")] => {
+            let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+            Ok(code(ask(SocketAddr::new(address, settings.port), what)))
+        }
         ["run"] => runtime::run(&settings, factor()),
         [] | ["status"] => {
             let text = state()?;
@@ -122,11 +122,10 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
 }
 
 /// Asks the agent of another server; no answer is a no.
-fn ask(address: IpAddr, what: &str) -> bool {
-    const PORT: u16 = 4306;
+fn ask(address: SocketAddr, what: &str) -> bool {
     let patience = Duration::from_secs(2 * factor());
     let answer = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, PORT), patience)?;
+        let mut stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_read_timeout(Some(patience))?;
         stream.write_all(b"state\n")?;
         let mut text = String::new();
