@@ -95,11 +95,20 @@ impl Config {
         Config { epoch: self.epoch + 1, primary: self.primary.peer(), both: false }
     }
 
-    /// The same, though it may lack acknowledged writes: a person has said so. Every later epoch
-    /// tells that there was one ([`Config::was_forced`]).
+    /// The same, though it may lack acknowledged writes: a person has said so.
     pub(crate) fn forced(self) -> Config {
-        let epoch = ((self.epoch >> FORCED) + 1) << FORCED;
-        Config { epoch, ..self.taken_over() }
+        self.taken_over().of_this_history()
+    }
+
+    /// A person has said that this primary's history goes on, whatever the other one has. Every
+    /// later epoch tells that there was one ([`Config::was_forced`]).
+    pub(crate) fn of_this_history(self) -> Config {
+        Config { epoch: ((self.epoch >> FORCED) + 1) << FORCED, ..self }
+    }
+
+    /// Whether a person has just said so, and nothing was decided since.
+    pub(crate) fn is_forced(self) -> bool {
+        self.was_forced() && self.epoch.trailing_zeros() >= FORCED
     }
 
     /// Whether a person has ever made a database the primary that may have lacked writes: then

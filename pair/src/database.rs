@@ -81,6 +81,9 @@ pub enum Command {
     Found,
     /// Take writes.
     Open,
+    /// The same, and begin a history that the other one can follow only from a copy: what it has
+    /// may be another one, whatever the numbers of its transactions say.
+    OpenAnew,
     /// Take none: lock the application out, end its sessions, wait until they are gone, become
     /// read-only. Only then may commits be waited for no longer. Commits that wait must not be
     /// acknowledged by it: cut the clients' connections before the first session is killed, or

@@ -104,11 +104,15 @@ pub struct Member {
     takes_over: bool,
     /// Whether the machine is about to be stopped.
     leaves: bool,
-    /// Whether a person has said that the primary will not come back.
+    /// Whether a person has said that the primary will not come back, or which of two histories
+    /// goes on.
     is_forced: bool,
+    /// Whether a person has said that what the others know of the register is to count.
+    recovers_anyway: bool,
     /// Since when no majority was heard.
     isolated_since: Option<u64>,
-    joining: bool,
+    /// The epoch in which the primary was told to wait for its replica, to count on it again.
+    joining: Option<u64>,
     /// After a replica that was too far behind: when it is tried again, and the pause before.
     join_after: u64,
     join_pause: u64,
@@ -185,8 +189,9 @@ impl Member {
             takes_over: false,
             leaves: false,
             is_forced: false,
+            recovers_anyway: false,
             isolated_since: None,
-            joining: false,
+            joining: None,
             join_after: 0,
             join_pause: 0,
             opens_unapplied: false,
@@ -252,9 +257,23 @@ impl Member {
     }
 
     /// A person says that the primary is lost for good: this database takes over as soon as it
-    /// hears a majority, and not the primary, though it may lack acknowledged writes.
+    /// hears a majority, and no fit primary, though it may lack acknowledged writes. Or that this
+    /// one of two histories goes on ([`Need::TwoHistories`]).
     pub fn force_takeover(&mut self) {
         self.is_forced = true;
+    }
+
+    /// A person says that what the others know of the register is to count, though more than one
+    /// voter has lost it ([`Need::RegisterLost`]): what was decided last may be forgotten.
+    pub fn recover_anyway(&mut self) {
+        self.recovers_anyway = self.need == Some(Need::RegisterLost);
+    }
+
+    /// What [`Member::recover_anyway`] would make the register's value.
+    pub fn recoverable(&self) -> Option<Config> {
+        let known = self.recovery.replies.values().flatten().copied();
+        let is_lost = self.acceptor.is_none() && self.need == Some(Need::RegisterLost);
+        is_lost.then(|| Acceptor::of_others(known).accepted).flatten().map(|(_, config)| config)
     }
 
     /// Takes an event; gives what is to be done.
@@ -381,6 +400,76 @@ mod tests {
         };
         assert_eq!(state.promised, ballot);
         assert_eq!(asked(&member.handle(promise(ballot))), []);
+    }
+
+    /// A primary that takes writes, and whose replica follows.
+    const OPEN: Status = Status {
+        data: Data::Some,
+        open: true,
+        waits: false,
+        writers: false,
+        replication: crate::database::Replication::Stopped,
+        applied: true,
+        cannot_apply: false,
+        writable: true,
+        readers: true,
+        fresh: true,
+        replica_has_all: false,
+        replica_follows: true,
+        stalled: 0,
+    };
+
+    /// A tick in which the replica is heard with this value, and what the others vote for then.
+    fn turn(member: &mut Member, now: u64, status: Status, config: Config) -> Vec<Command> {
+        let tick = Event::Tick { now, database: Some(status), is_connected: false };
+        let mut actions = VecDeque::from(member.handle(tick));
+        let mut commands = Vec::new();
+        while let Some(action) = actions.pop_front() {
+            let (from, message) = match action {
+                Action::Database(command) => {
+                    commands.push(command);
+                    continue;
+                }
+                Action::Send(W, Message::Request(Request::Prepare(ballot))) => {
+                    let newest = Ballot { number: ballot.number - 1, by: A.peer() };
+                    let accepted = Some((newest, config));
+                    (W, Message::Reply(Reply::Promise { ballot, accepted }))
+                }
+                Action::Send(W, Message::Request(Request::Accept(ballot, _))) => {
+                    (W, Message::Reply(Reply::Accepted { ballot }))
+                }
+                Action::Send(to, Message::Alive(own)) if to == A.peer() => {
+                    let (config, has_data) = (Some(config), Some(true));
+                    let heard = Alive { number: now, echo: own.number, config, has_data, ..own };
+                    (to, Message::Alive(heard))
+                }
+                _ => continue,
+            };
+            actions.extend(member.handle(Event::Message { from, message }));
+        }
+        commands
+    }
+
+    /// A replica that has proved to have everything, and was started anew after that, may have
+    /// lost it: it says so by a new epoch, and has to prove it again.
+    #[test]
+    fn a_proof_is_of_one_epoch() {
+        let first = Config { epoch: 1, primary: A, both: false };
+        let has_all = Status { waits: true, replica_has_all: true, ..OPEN };
+        for (heard, then) in [(first, Vec::new()), (first.alone(), vec![Command::NoWait])] {
+            let mut member = Member::new(A, Members::with_witnesses(1), Times::default(), None, 9);
+            member.acceptor =
+                Some(Acceptor { promised: Ballot { number: 1, by: A }, accepted: None });
+            let begins = (0..6).map(|turn_of| turn(&mut member, turn_of * 100, OPEN, first));
+            assert_eq!(begins.last(), Some(vec![Command::Wait]), "{:?}", member.known());
+            // The register is read when something newer is heard of.
+            let not_yet = Status { waits: true, ..OPEN };
+            turn(&mut member, 600, not_yet, heard);
+            turn(&mut member, 700, not_yet, heard);
+            assert_eq!(member.known(), Some(heard));
+            assert_eq!(turn(&mut member, 800, has_all, heard), then);
+            assert_eq!(member.known().is_some_and(|one| one.both), then.is_empty());
+        }
     }
 
     /// Replies of before its last request are no replies to it.

@@ -21,6 +21,7 @@ mod tiers;
 mod faults;
 mod ledger;
 mod node;
+mod person;
 mod rig;
 
 use faults::Fault;
@@ -52,6 +53,11 @@ fn main() -> ExitCode {
                 rig.judge(name, fault, promise, rounds)
             })
         });
+    }
+    for (name, trial) in person::TRIALS {
+        let rig = Arc::clone(&rig);
+        let cost = (Runs::InGate, "two databases in namespaces: 20 s");
+        suite.add(format!("pairs::person::{name}"), cost, move || on(&rig, trial));
     }
     let histories = Arc::clone(&rig);
     let cost = (Runs::InGate, "random faults at a pair of databases: 2 min, 20 in full");

@@ -173,13 +173,30 @@ impl Node {
 
     /// New disks, with nothing on them.
     pub(crate) fn blank(&self) -> Result<(), String> {
+        self.lose_data()?;
+        self.lose_register()
+    }
+
+    /// A new data disk.
+    pub(crate) fn lose_data(&self) -> Result<(), String> {
         let data = self.folder.join("data");
-        fs::remove_dir_all(&data)
-            .and_then(|()| fs::create_dir(&data))
-            .map_err(|e| e.to_string())?;
+        fs::remove_dir_all(&data).and_then(|()| fs::create_dir(&data)).map_err(|e| e.to_string())
+    }
+
+    /// A new disk for all but the data.
+    pub(crate) fn lose_register(&self) -> Result<(), String> {
         let register = self.folder.join("upper/var/lib/imagebuild");
-        drop(fs::remove_dir_all(register));
-        Ok(())
+        fs::remove_dir_all(register).map_err(|e| e.to_string())
+    }
+
+    /// Its data as a backup has them.
+    pub(crate) fn pack_data(&self, file: &Path) -> Result<(), String> {
+        put(file, "")?;
+        let data = self.folder.join("data").display().to_string();
+        let words = ["--create", "--numeric-owner", "--use-compress-program=zstd -q -T0", "-f"];
+        let words = words.into_iter().map(str::to_owned);
+        let rest = [file.display().to_string(), "-C".to_owned(), data, ".".to_owned()];
+        run("tar", &words.chain(rest).collect::<Vec<_>>())
     }
 
     /// Its first process, as this machine sees it.
@@ -210,6 +227,13 @@ impl Node {
         all.output().map_err(|e| e.to_string())
     }
 
+    /// A command that runs meanwhile.
+    pub(crate) fn spawn(&self, command: &str) -> Result<Running, String> {
+        let mut all = self.enter()?;
+        all.args(["/bin/bash", "-c", command]).stdin(Stdio::null());
+        all.spawn().map(Running).map_err(|e| e.to_string())
+    }
+
     /// The beginning of a command that runs in it.
     pub(crate) fn enter(&self) -> Result<Command, String> {
         let pid = self.pid()?.to_string();
@@ -232,6 +256,16 @@ impl Node {
     /// A signal for all processes of a name.
     pub(crate) fn signal(&self, signal: &str, name: &str) -> Result<(), String> {
         self.run(&format!("pkill -{signal} -x {name}")).map(drop)
+    }
+}
+
+/// A command that is waited for later.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Whatever came of it.
+    pub(crate) fn wait(mut self) -> Result<(), String> {
+        self.0.wait().map(drop).map_err(|e| e.to_string())
     }
 }
 

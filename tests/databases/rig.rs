@@ -23,11 +23,11 @@ pub(crate) struct Lower {
 }
 
 pub(crate) struct Rig {
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     switch: Child,
     lower: Lower,
     /// Numbers of rows.
-    next: Arc<AtomicU64>,
+    pub(crate) next: Arc<AtomicU64>,
     folder: Scratch,
     _project: Project,
 }
@@ -70,22 +70,27 @@ impl Rig {
             rig.start(place)?;
         }
         rig.wait_until_whole()?;
-        let table = "mariadb -e 'CREATE TABLE IF NOT EXISTS app.ledger (id BIGINT PRIMARY KEY) ENGINE = InnoDB'";
-        rig.node(Whom::Primary)?.run(table)?;
+        rig.make_table()?;
         Ok(rig)
     }
 
-    fn start(&mut self, place: usize) -> Result<(), String> {
+    /// Where clients' rows are.
+    pub(crate) fn make_table(&self) -> Result<(), String> {
+        let table = "mariadb -e 'CREATE TABLE IF NOT EXISTS app.ledger (id BIGINT PRIMARY KEY) ENGINE = InnoDB'";
+        self.node(Whom::Primary)?.run(table).map(drop)
+    }
+
+    pub(crate) fn start(&mut self, place: usize) -> Result<(), String> {
         let switch = self.switch.id();
         self.nodes[place].start(switch)
     }
 
-    fn power_off(&mut self, place: usize) -> Result<(), String> {
+    pub(crate) fn power_off(&mut self, place: usize) -> Result<(), String> {
         let switch = self.switch.id();
         self.nodes[place].power_off(switch)
     }
 
-    fn place(&self, whom: Whom) -> Result<usize, String> {
+    pub(crate) fn place(&self, whom: Whom) -> Result<usize, String> {
         let is_primary = |place: &usize| {
             let node = &self.nodes[*place];
             node.is_on() && node.state("role") == "primary" && node.state("database") == "up"
@@ -98,7 +103,7 @@ impl Rig {
         }
     }
 
-    fn node(&self, whom: Whom) -> Result<&Node, String> {
+    pub(crate) fn node(&self, whom: Whom) -> Result<&Node, String> {
         Ok(&self.nodes[self.place(whom)?])
     }
 
@@ -111,7 +116,7 @@ impl Rig {
         self.nodes[..CLIENTS].iter().all(is_well) && self.place(Whom::Primary).is_ok()
     }
 
-    fn wait_until_whole(&self) -> Result<(), String> {
+    pub(crate) fn wait_until_whole(&self) -> Result<(), String> {
         wait_until("both databases are in sync", 1200, || self.is_whole())
     }
 
@@ -169,7 +174,7 @@ impl Rig {
         Ok(gap)
     }
 
-    fn has_all(&self, whom: Whom, acknowledged: &[u64]) -> Result<(), String> {
+    pub(crate) fn has_all(&self, whom: Whom, acknowledged: &[u64]) -> Result<(), String> {
         let node = self.node(whom)?;
         let read = || -> Result<BTreeSet<u64>, String> {
             let text = node.run("mariadb -BN -e 'SELECT id FROM app.ledger'")?;
@@ -206,7 +211,7 @@ impl Rig {
     }
 
     /// Begins it; gives the machine, if there is one that it fits now.
-    fn begin(&mut self, fault: Fault) -> Result<Option<usize>, String> {
+    pub(crate) fn begin(&mut self, fault: Fault) -> Result<Option<usize>, String> {
         let whom = match fault {
             Fault::PowerCut(whom)
             | Fault::Replaced(whom)
@@ -254,7 +259,7 @@ impl Rig {
     }
 
     /// Ends it; what another fault has ended already stays so.
-    fn end(&mut self, fault: Fault, place: usize) -> Result<(), String> {
+    pub(crate) fn end(&mut self, fault: Fault, place: usize) -> Result<(), String> {
         let node = &self.nodes[place];
         match fault {
             Fault::PowerCut(_) | Fault::Replaced(_) | Fault::Stopped(_) => {

@@ -244,7 +244,7 @@ fn writes_and_reads(guest: &mut Guest, address: &str) {
 /// On its first day, before it has ever heard the other voters: takes no writes, lets the
 /// application not even read, holds no address for writes, and says whom it waits for.
 fn waits_for_its_peer(guest: &mut Guest) {
-    guest.within(native(20), "imagebuild-replication status | grep -q '^needs=another server'");
+    guest.within(native(20), "imagebuild-replication status | grep -q '^needs=VoterMissing'");
     guest.expect("mariadb -BN -e 'SELECT @@read_only'", "1");
     let locked = "mariadb -BN -e \"SELECT COUNT(*) FROM mysql.global_priv WHERE User = 'app' AND JSON_VALUE(Priv, '$.account_locked') IS NOT TRUE\"";
     guest.expect(locked, "0");

@@ -1,5 +1,6 @@
 //! What a database is told, as SQL, and by the programs that start and kill it.
 
+use crate::copying;
 use crate::look::{Look, tables};
 use crate::session::{Session, literal};
 use crate::settings::{Database, Settings};
@@ -171,13 +172,9 @@ impl Commander {
     fn statements(&self, command: Command) -> String {
         match command {
             Command::Found => FOUND.to_owned(),
-            Command::Open => {
-                // What follows nobody has nothing to be read from old files after a restart.
-                let users = self.accounts("UNLOCK");
-                format!(
-                    "STOP REPLICA; RESET REPLICA ALL; {NEW_NUMBERS} SET GLOBAL read_only = 0; {users}"
-                )
-            }
+            Command::Open if copying::was_restored(&self.database.data) => self.open(ANEW),
+            Command::Open => self.open(NEW_NUMBERS),
+            Command::OpenAnew => self.open(ANEW),
             Command::Close => String::new(),
             Command::Wait => "SET GLOBAL rpl_semi_sync_master_enabled = 1;".to_owned(),
             Command::NoWait => "SET GLOBAL rpl_semi_sync_master_enabled = 0;".to_owned(),
@@ -188,6 +185,12 @@ impl Commander {
             Command::LockReaders => format!("{} KILL HARD USER 'app';", self.accounts("LOCK")),
             Command::LetReadersIn => self.accounts("UNLOCK"),
         }
+    }
+
+    /// What follows nobody has nothing to be read from old files after a restart.
+    fn open(&self, numbers: &str) -> String {
+        let users = self.accounts("UNLOCK");
+        format!("STOP REPLICA; RESET REPLICA ALL; {numbers} SET GLOBAL read_only = 0; {users}")
     }
 
     /// The application's accounts, each server's own: no part of what is replicated.
@@ -243,6 +246,18 @@ const NEW_NUMBERS: &str = "SET SESSION gtid_seq_no = 1000000 + GREATEST(
   CAST(SUBSTRING_INDEX(@@gtid_binlog_pos, '-', -1) AS UNSIGNED),
   CAST(SUBSTRING_INDEX(@@gtid_slave_pos, '-', -1) AS UNSIGNED));
 CREATE DATABASE IF NOT EXISTS imagebuild;";
+
+/// The same after a restore, or where a person has chosen one of two histories: the number is
+/// higher than any that was given before, also by a server that is not there (microseconds since
+/// 1970), and the log begins with it. Whoever comes with another one finds that it cannot follow.
+const ANEW: &str =
+    "SET SESSION gtid_seq_no = GREATEST(1000000 * UNIX_TIMESTAMP(), 1000000 + GREATEST(
+  CAST(SUBSTRING_INDEX(@@gtid_binlog_pos, '-', -1) AS UNSIGNED),
+  CAST(SUBSTRING_INDEX(@@gtid_slave_pos, '-', -1) AS UNSIGNED)));
+CREATE DATABASE IF NOT EXISTS imagebuild;
+SET @first = @@gtid_binlog_pos;
+RESET MASTER;
+SET GLOBAL gtid_binlog_state = @first;";
 
 /// A transaction that is answered when the replica has received it, and so all before it.
 pub(crate) fn prove(database: &Database, number: u64, meant: &Process) -> Result<Process, String> {

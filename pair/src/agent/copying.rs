@@ -34,6 +34,9 @@ const WITHOUT_POSITION: &str = ".imagebuild-copy-without-position";
 /// There while this database acknowledges what nobody else has.
 const ALONE: &str = ".imagebuild-alone";
 
+/// There after a restore (`imagebuild-restore`), until the database has taken writes.
+const RESTORED: &str = ".imagebuild-restored";
+
 /// Files of the folder that are no part of MariaDB's data.
 fn is_kept(name: &str) -> bool {
     name == "lost+found"
@@ -307,6 +310,18 @@ pub(crate) fn mark_alone(data: &Path) -> Result<(), String> {
         return Ok(());
     }
     write_synced(data, ALONE, "")
+}
+
+/// Whether its history is a backup's, and it has taken no writes since.
+pub(crate) fn was_restored(data: &Path) -> bool {
+    data.join(RESTORED).exists()
+}
+
+/// It has: later ones are of its own history.
+pub(crate) fn forget_restore(data: &Path) {
+    if let Err(why) = remove(&data.join(RESTORED)).and_then(|()| sync(data)) {
+        eprintln!("{why}");
+    }
 }
 
 /// Somebody else has everything again.

@@ -35,8 +35,11 @@ The pair of databases.
                                          needs a person, or is not back to normal yet
   imagebuild-replication status --json   the same for programs
   imagebuild-replication well            whether this server is, by itself: 0 or 1
-  imagebuild-replication takeover        the primary is lost for good: this database is to
-                                         take writes, though it may lack the last ones
+  imagebuild-replication takeover        the primary or its data is lost for good, or each
+                                         database has data of its own: this one is to take
+                                         writes, though it may lack some
+  imagebuild-replication recover         voters have lost their disks: go on with what the
+                                         others know
   imagebuild-replication ask ADDRESS reads|writes
                                          whether the database server there would be of use
   imagebuild-replication run             the agent
@@ -110,6 +113,7 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
         }
         ["leave"] => leave(&settings),
         ["takeover"] => takeover(&settings, &state()?),
+        ["recover"] => recover(&settings, &state()?),
         ["swap"] => match &settings.database {
             Some(database) => copying::complete(&database.data).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::SUCCESS),
@@ -163,23 +167,48 @@ fn takeover(settings: &Settings, state: &str) -> Result<ExitCode, String> {
     let role = report::value(state, "role");
     // Of two, one that was started after the other one was lost does not know what it is.
     let is_last = settings.members.len() == 2 && role == "unknown";
-    if settings.database.is_none() || !(role == "replica" || is_last) {
+    let is_one_of_two = report::value(state, "needs").starts_with("TwoHistories");
+    if settings.database.is_none() || !(role == "replica" || is_last || is_one_of_two) {
         return Err("only a replica takes over".to_owned());
     }
     let other = settings.members.iter().take(2).find(|peer| *peer != settings.own());
-    let primary = other.map_or("", |peer| &peer.name);
-    println!(
-        "{primary} must be off, and lost for good: what only it has will be set aside there\n\
-         when it comes back, and this database takes writes without that.\n\
-         Type its name to go on:"
-    );
-    let mut line = String::new();
-    BufReader::new(std::io::stdin()).read_line(&mut line).map_err(|error| error.to_string())?;
-    if line.trim() != primary {
-        return Err("nothing was done".to_owned());
+    let other = other.map_or("", |peer| &peer.name);
+    if is_one_of_two {
+        println!("{other}'s data will be set aside there, and replaced by a copy of what is here.");
+    } else {
+        println!(
+            "{other} must be lost for good, or its data: this database takes writes without\n\
+             what only {other} has. That is set aside there if it comes back after all."
+        );
     }
+    confirm(other)?;
     File::create(settings.run.join("takeover")).map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn recover(settings: &Settings, state: &str) -> Result<ExitCode, String> {
+    let known = report::value(state, "others-know");
+    if known.is_empty() {
+        return Err("nothing to recover: this server needs no more than its disk has, or nobody \
+                    else knows the register"
+            .to_owned());
+    }
+    println!(
+        "More than one voter has lost its disk. The others know this, and perhaps not the last:\n\
+         {known}.\n\
+         If another database has taken writes after that, they are set aside there."
+    );
+    confirm("recover")?;
+    File::create(settings.run.join("recover")).map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A person types a word, or nothing is done.
+fn confirm(word: &str) -> Result<(), String> {
+    println!("Type {word} to go on:");
+    let mut line = String::new();
+    BufReader::new(std::io::stdin()).read_line(&mut line).map_err(|error| error.to_string())?;
+    if line.trim() == word { Ok(()) } else { Err("nothing was done".to_owned()) }
 }
 
 /// Bytes that nobody can guess.

@@ -68,24 +68,36 @@ impl Report<'_> {
             say("lag", &self.lag.map_or("unknown".to_owned(), |lag| lag.to_string()));
             say("set-aside", &self.set_aside.join(" "));
         }
+        if let Some(config) = self.member.recoverable() {
+            let both = if config.both { "both in sync" } else { "alone" };
+            let (epoch, primary) = (config.epoch, names(config.primary));
+            say("others-know", &format!("epoch {epoch}: {primary} is the primary, {both}"));
+        }
         say("leaves", yes(self.is_leaving));
-        say("needs", self.member.need().map_or("", wanted));
+        let needs = self.member.need().map(|need| format!("{need:?}: {}", wanted(need)));
+        say("needs", &needs.unwrap_or_default());
         say("said", self.said);
         text
     }
 }
 
-/// What a person has to know, and do.
+/// What a person has to know, and do. The names are those of docs/pairs.md.
 fn wanted(need: Need) -> &'static str {
     match need {
-        Need::RegisterLost => "a person: more than one voter has lost its disk",
-        Need::TwoHistories => "a person: both databases have data, and never were a pair",
-        Need::DataLost => "a person: this database wrote alone, and its data is gone",
-        Need::MayLackWrites => {
-            "the primary, or a person: it is gone, and may have writes that are not here"
+        Need::RegisterLost => {
+            "more than one voter has lost its disk; imagebuild-replication recover goes on with what the others know"
         }
-        Need::CannotOpen => "a person: the primary is alone, and takes no writes",
-        Need::VoterMissing => "another server: not enough of them answer",
+        Need::TwoHistories => {
+            "both databases have data, and nobody knows which is the newer one; imagebuild-replication takeover on the one to go on with"
+        }
+        Need::DataLost => {
+            "this database wrote alone, and its data is gone; restore a backup, or imagebuild-replication takeover on the other one"
+        }
+        Need::MayLackWrites => {
+            "the primary is gone, and may have writes that are not here; start it, or imagebuild-replication takeover here"
+        }
+        Need::CannotOpen => "the primary is alone, and takes no writes; look at its MariaDB",
+        Need::VoterMissing => "not enough servers answer; start those that are missing",
     }
 }
 

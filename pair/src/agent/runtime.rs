@@ -218,10 +218,13 @@ impl Agent<'_> {
     fn turn(&mut self) -> Result<(), String> {
         self.is_leaving = self.settings.run.join("leave").exists();
         self.member.leave(self.is_leaving);
-        let forced = self.settings.run.join("takeover");
-        if forced.exists() {
-            let _ = fs::remove_file(forced);
+        // What a person has said, once.
+        let said = |name: &str| fs::remove_file(self.settings.run.join(name)).is_ok();
+        if said("takeover") {
             self.member.force_takeover();
+        }
+        if said("recover") {
+            self.member.recover_anyway();
         }
         let database = self.status();
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);

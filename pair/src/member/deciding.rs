@@ -58,6 +58,10 @@ impl Member {
         let is_first_day = self.is_empty && self.all_vote();
         let (true, Some(peer_has_data)) = (is_first_day, peer) else { return };
         match (status.data, peer_has_data) {
+            (Data::Some, true) if self.is_forced => {
+                let to = Config::first(self.own).of_this_history();
+                self.begin(Operation::CompareAndSwap { from: None, to }, actions);
+            }
             (Data::Some, true) => self.need = Some(Need::TwoHistories),
             (Data::Some, false) => {
                 let to = Config::first(self.own);
@@ -74,7 +78,9 @@ impl Member {
     pub(super) fn lead(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
         self.is_forced = false;
         if status.data == Data::None {
-            if !config.both {
+            // The other one takes over, if it has everything; unless that is blank, too.
+            let peer = self.heard.get(&self.own.peer()).and_then(|heard| heard.alive.has_data);
+            if !config.both || peer == Some(false) {
                 self.need = Some(Need::DataLost);
             }
             return;
@@ -86,7 +92,7 @@ impl Member {
         let is_cut_off = self.is_long(self.isolated_since, self.times.lease);
         let may_be_deposed = is_cut_off && (config.both || self.in_doubt);
         if !status.open || may_be_deposed {
-            self.joining = false;
+            self.joining = None;
             self.unfollowed_since = None;
             match (status.open, may_be_deposed) {
                 (true, _) => actions.push(Action::Database(Command::Close)),
@@ -103,7 +109,7 @@ impl Member {
         self.both_since = self.since(self.both_since, config.both);
         self.unfollowed_since = self.since(self.unfollowed_since, !status.replica_follows);
         if config.both {
-            self.joining = false;
+            self.joining = None;
             if self.is_long(self.both_since, 20 * self.times.lease) {
                 self.join_pause = 0;
             }
@@ -144,6 +150,8 @@ impl Member {
             return;
         } else if status.waits {
             Command::NoWait
+        } else if config.is_forced() {
+            Command::OpenAnew
         } else {
             Command::Open
         };
@@ -154,27 +162,29 @@ impl Member {
     /// first, then it has all that was acknowledged before, then the register says so.
     pub(super) fn lead_alone(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
         let is_there = status.replica_follows && self.hears_fit(self.own.peer());
+        let may_join = self.joining == Some(config.epoch);
         match (status.waits, is_there) {
-            (false, false) => self.joining = false,
+            (false, false) => self.joining = None,
             // It was too far behind a moment ago: writes would stall again.
-            (false, true) if self.now < self.join_after => self.joining = false,
+            (false, true) if self.now < self.join_after => self.joining = None,
             (false, true) => {
-                self.joining = true;
+                self.joining = Some(config.epoch);
                 actions.push(Action::Database(Command::Wait));
             }
-            (true, true) if self.joining && status.stalled < self.times.stalled => {
+            // The replica may have lost what it had proved to have: then it has made a new epoch.
+            (true, true) if may_join && status.stalled < self.times.stalled => {
                 if status.replica_has_all {
                     self.change(config, config.joined(), actions);
                 }
             }
             // Not while a change to both may have been chosen: then others would count on it.
             (true, _) => {
-                if self.joining {
+                if self.joining.is_some() {
                     let longest = 20 * self.times.lease;
                     self.join_pause = (2 * self.join_pause).clamp(self.times.stalled, longest);
                     self.join_after = self.now + self.join_pause;
                 }
-                self.joining = false;
+                self.joining = None;
                 if !self.in_doubt {
                     actions.push(Action::Database(Command::NoWait));
                 }
@@ -184,7 +194,7 @@ impl Member {
 
     /// The other database is the primary.
     pub(super) fn follow(&mut self, config: Config, status: Status, actions: &mut Vec<Action>) {
-        self.joining = false;
+        self.joining = None;
         self.unfollowed_since = None;
         if status.replication == Replication::Copying {
             self.stepped_out = None;

@@ -29,7 +29,8 @@ impl Member {
         }
         let known: Vec<Acceptor> = replies.values().flatten().copied().collect();
         let all_know = known.len() == replies.len();
-        if all_know || known.iter().all(|one| one.is_empty()) {
+        if all_know || known.iter().all(|one| one.is_empty()) || self.recovers_anyway {
+            self.recovers_anyway = false;
             let acceptor = Acceptor::of_others(known);
             self.acceptor = Some(acceptor);
             self.need = None;

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     PowerCut(Node),
     /// The machine is replaced by one with empty disks.
     Replaced(Node),
+    /// Its image is written anew, and its data stay.
+    Flashed(Node),
     /// The database's process is killed.
     DatabaseKilled(Node),
     /// The database's process stands still: SIGSTOP.
@@ -51,6 +53,7 @@ impl Fault {
             Fault::Stands(node) => world.machines[usize::from(node.0)].stands_until = until,
             Fault::PowerCut(node) => world.power_cut(*node, lasts),
             Fault::Replaced(node) => world.replace(*node, lasts),
+            Fault::Flashed(node) => world.flash(*node, lasts),
             Fault::DatabaseKilled(node) => world.kill_database(*node, lasts),
             Fault::DatabaseHangs(node) => {
                 world.machines[usize::from(node.0)].maria.hung_until = until;
@@ -98,7 +101,7 @@ impl Fault {
         let any = Node(random.below(3) as u8);
         let other = Node((any.0 + 1 + random.below(2) as u8) % 3);
         let database = DATABASES[random.below(2) as usize];
-        match random.below(14) {
+        match random.below(15) {
             0 | 1 => Fault::CutOff(any),
             2 => Fault::Deaf(any, other),
             3 => Fault::Apart(any, other),
@@ -110,6 +113,7 @@ impl Fault {
             9 => Fault::DatabaseKilled(database),
             10 => Fault::DatabaseHangs(database),
             11 | 12 => Fault::AgentKilled(any),
+            13 => Fault::Flashed(any),
             _ => Fault::AllOff,
         }
     }

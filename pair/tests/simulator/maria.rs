@@ -83,6 +83,8 @@ pub(crate) struct Maria {
     replica: Option<Replica>,
     /// The length of the history when it was told to wait.
     mark: usize,
+    /// Its log begins after so much of its history.
+    log_from: usize,
 }
 
 impl Maria {
@@ -110,6 +112,18 @@ impl Maria {
             copy_from: None,
             replica: None,
             mark: 0,
+            log_from: 0,
+        }
+    }
+
+    /// One with an empty disk in its place. Commands and streams that are late were for this one.
+    pub(crate) fn replaced(&self) -> Maria {
+        Maria {
+            runs: false,
+            applies_every: self.applies_every,
+            generation: self.generation,
+            connection: self.connection,
+            ..Maria::blank(self.defect)
         }
     }
 
@@ -148,6 +162,12 @@ impl Maria {
         self.history.iter().chain(&self.received).copied()
     }
 
+    /// A person puts a backup back: an empty one will do.
+    pub(crate) fn restore(&mut self) {
+        self.data = Data::Some;
+        self.log_from = 1;
+    }
+
     /// Whether it knows that it may have lost what it had received.
     pub(crate) fn may_lack(&self) -> bool {
         self.replication == Replication::Restarted
@@ -159,7 +179,9 @@ impl Maria {
 
     /// All that it has, also what is not applied yet.
     pub(crate) fn has(&self, write: Write) -> bool {
-        self.data == Data::Some && (self.history.contains(&write) || self.received.contains(&write))
+        // Writes are numbered, and a history is in their order.
+        let among = |writes: &[Write]| writes.binary_search(&write).is_ok();
+        self.data == Data::Some && (among(&self.history) || among(&self.received))
     }
 
     pub(crate) fn status(&self, now: u64) -> Option<Status> {
@@ -226,6 +248,7 @@ impl Maria {
         self.replication = Replication::Stopped;
         self.copy_from = None;
         if let Some(history) = history {
+            self.log_from = history.len();
             self.history = history;
             self.data = Data::Some;
         }
@@ -254,7 +277,7 @@ impl Maria {
                     0 => true,
                     _ => self.history.get(length - 1).copied() == last,
                 };
-                if !same || self.data == Data::None {
+                if !same || length < self.log_from || self.data == Data::None {
                     return (Some(Stream::Parted { connection }), Vec::new());
                 }
                 self.replica = Some(Replica { connection, received: length, heard: now });
@@ -318,7 +341,11 @@ impl Maria {
         }
         match command {
             Command::Found => self.data = Data::Some,
-            Command::Open => {
+            Command::Open | Command::OpenAnew => {
+                if command == Command::OpenAnew {
+                    // With a transaction that nobody else has.
+                    self.log_from = self.history.len() + 1;
+                }
                 assert!(self.received.is_empty(), "opened before all is applied");
                 self.open = true;
             }

@@ -4,7 +4,7 @@ use crate::faults::Fault::{self, *};
 use crate::maria::Defect;
 use crate::random::Random;
 use crate::world::{PATIENCE, World};
-use imagebuild_pair::Node;
+use imagebuild_pair::{Need, Node};
 
 const P: Node = Node(0);
 const R: Node = Node(1);
@@ -24,9 +24,7 @@ fn played(
         world.stress();
     }
     world.run_until(over + PATIENCE);
-    let since = world.now;
-    world.run_until(since + 2000);
-    world.check_end(since);
+    world.end();
     world
 }
 
@@ -115,6 +113,52 @@ fn the_witness_is_gone() {
     assert!(outage(&[(4000, Replaced(W), 1000), (9000, PowerCut(P), 9000)]) < 2500);
 }
 
+/// The faults, and then a person, as often as one is asked for; in the end all is well again.
+fn helped(seed: u64, faults: &[(u64, Fault, u64)], needs: Need) {
+    let shows = std::env::var_os("IMAGEBUILD_PAIR_SHOW").is_some();
+    let mut world = played(seed, faults, None, (false, shows));
+    assert_eq!(world.wrong, None, "seed {seed}");
+    assert!(world.needs().contains(&needs), "seed {seed}: {:?}", world.needs());
+    world = help(world);
+    assert_eq!((world.wrong.clone(), world.needs()), (None, Vec::new()), "seed {seed}");
+}
+
+/// A person does what is asked for until nothing is; then writes must go on with both in sync.
+fn help(mut world: World) -> World {
+    let mut helps = 0;
+    if world.wrong.is_some() || world.is_over || world.needs().is_empty() {
+        return world;
+    }
+    while !world.needs().is_empty() && world.wrong.is_none() {
+        helps += 1;
+        if helps > 3 {
+            world.wrong = Some(format!("helped three times, and still {:?}", world.needs()));
+            return world;
+        }
+        world.help();
+        world.run_until(world.now + PATIENCE);
+    }
+    world.end();
+    world
+}
+
+#[test]
+fn a_person_is_asked_and_helps() {
+    for seed in 0..20 {
+        // The replica is copying when the primary's disk is lost, or both are replaced.
+        let lost = [(4000, PowerCut(R), 2000), (5500, Replaced(P), 100)];
+        helped(seed, &lost, Need::MayLackWrites);
+        // Two of three voters have lost their disks.
+        let votes = [(4000, Replaced(W), 3000), (4001, Replaced(R), 3000)];
+        helped(seed, &votes, Need::RegisterLost);
+        let votes = [(4000, Replaced(W), 3000), (4001, Replaced(P), 3000)];
+        helped(seed, &votes, Need::RegisterLost);
+        // All three, and the data of both are there.
+        let votes = [(4000, Flashed(W), 3000), (4000, Flashed(P), 3000), (4000, Flashed(R), 3000)];
+        helped(seed, &votes, Need::TwoHistories);
+    }
+}
+
 /// What each step of the protocol is for: without it something is lost, and noticed.
 #[test]
 fn every_planted_defect_is_found() {
@@ -136,24 +180,41 @@ fn every_planted_defect_is_found() {
     }
 }
 
-/// Random histories. Which ones: those of the seed of this run, which is shown when one fails.
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Random histories, others in each gate; the seed is shown when one fails.
 #[test]
 fn random_histories() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let gate = number("IMAGEBUILD_GATE");
+    let count = if gate.is_some() { 100_000 } else { 3000 };
+    play_random(gate.unwrap_or(0) << 32, number("IMAGEBUILD_PAIR_HISTORIES").unwrap_or(count));
+}
+
+/// Those of this second.
+#[test]
+#[ignore = "a million random histories: 10 min on two processors"]
+fn a_million_random_histories() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    play_random(now.as_secs() << 24, 1_000_000);
+}
+
+fn play_random(first: u64, count: u64) {
     if let Some(seed) = number("IMAGEBUILD_PAIR_SEED") {
         let (faults, _) = Fault::history(&mut Random::new(seed));
-        let world = played(seed, &faults, None, (true, true));
+        let world = help(played(seed, &faults, None, (true, true)));
         assert_eq!(world.wrong, None, "{faults:?}");
     }
-    let first = number("IMAGEBUILD_GATE").unwrap_or(0) << 32;
-    let count = number("IMAGEBUILD_PAIR_HISTORIES").unwrap_or(3000);
+    println!("histories {first} to {}", first + count - 1);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
                 for seed in (first..first + count).skip(thread).step_by(threads) {
                     let (faults, _) = Fault::history(&mut Random::new(seed));
-                    let world = played(seed, &faults, None, (true, false));
+                    let world = help(played(seed, &faults, None, (true, false)));
                     if let Some(wrong) = world.wrong {
                         panic!("IMAGEBUILD_PAIR_SEED={seed}: {faults:?}: {wrong}");
                     }
@@ -199,9 +260,7 @@ fn two(seed: u64, faults: &[(u64, Fault, u64)]) -> World {
     let mut world = World::with_witnesses(0, seed, faults.to_vec(), None);
     world.shows = std::env::var_os("IMAGEBUILD_PAIR_SHOW").is_some();
     world.run_until(over + PATIENCE);
-    let since = world.now;
-    world.run_until(since + 2000);
-    world.check_end(since);
+    world.end();
     world
 }
 

@@ -24,7 +24,7 @@ pub(crate) const PATIENCE: u64 = 15_000;
 enum What {
     Tick { node: Node, start: u32 },
     Message { from: Node, to: Node, message: Message },
-    Stream { to: Node, start: u32, stream: Stream },
+    Stream { to: Node, generations: [u32; 2], stream: Stream },
     Client,
     Begin(usize),
     End(usize),
@@ -70,13 +70,16 @@ pub(crate) struct World {
     pub(crate) acknowledged: Vec<(Write, u64, Node)>,
     accepted: BTreeMap<Ballot, (Config, BTreeSet<Node>)>,
     chosen: BTreeMap<Ballot, Config>,
+    /// The value of the newest round of them.
+    newest_chosen: Option<Config>,
     /// Of two voters one alone may choose: what either has held to be chosen.
     of_two: Option<Config>,
     pub(crate) shows: bool,
     /// See [`World::stress`].
     is_stressed: bool,
+    has_lost_a_disk: bool,
     /// All three have lost their disks.
-    is_over: bool,
+    pub(crate) is_over: bool,
     /// What must not be, and was.
     pub(crate) wrong: Option<String>,
 }
@@ -121,9 +124,11 @@ impl World {
             acknowledged: Vec::new(),
             accepted: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            newest_chosen: None,
             of_two: None,
             shows: false,
             is_stressed: false,
+            has_lost_a_disk: false,
             is_over: false,
             wrong: None,
         };
@@ -210,7 +215,7 @@ impl World {
                 // Also what was sent to the agent that ran before this one.
                 self.event(to, Event::Message { from, message });
             }
-            What::Stream { to, start, stream } => self.hear(to, start, stream),
+            What::Stream { to, generations, stream } => self.hear(to, generations, stream),
             What::Client => {
                 self.push(self.now + CLIENT, What::Client);
                 DATABASES.into_iter().for_each(|node| self.write(node));
@@ -285,18 +290,30 @@ impl World {
     pub(crate) fn replace(&mut self, node: Node, lasts: u64) {
         self.power_cut(node, lasts);
         let machine = self.machine(node);
-        let (defect, applies_every) = (machine.maria.defect, machine.maria.applies_every);
-        // Commands that are late were for the machine before.
-        let generation = machine.maria.generation;
-        machine.maria = Maria::blank(defect);
-        (machine.maria.runs, machine.maria.applies_every) = (false, applies_every);
-        machine.maria.generation = generation;
-        machine.acceptor = None;
+        machine.maria = machine.maria.replaced();
         machine.lost = true;
-        // Nothing is left of these three: what comes next is another pair's first day.
+        self.forget(node);
+    }
+
+    /// The disk that holds the register is a new one.
+    fn forget(&mut self, node: Node) {
+        self.machine(node).acceptor = None;
+        self.has_lost_a_disk = true;
         if self.machines.iter().all(|machine| machine.acceptor.is_none()) {
-            self.is_over = true;
+            // Nothing is left of the register, and perhaps of the data: what comes next is
+            // another pair's first day. With the data of all it is a new register for the old
+            // pair.
+            self.is_over = self.machines.iter().any(|machine| machine.lost);
+            self.chosen.clear();
+            self.newest_chosen = None;
+            self.accepted.clear();
         }
+    }
+
+    /// The image is written anew: its data stay.
+    pub(crate) fn flash(&mut self, node: Node, lasts: u64) {
+        self.power_cut(node, lasts);
+        self.forget(node);
     }
 
     /// The agent ends, its database lives on; it is started again after so long.
@@ -373,18 +390,23 @@ impl World {
         }
     }
 
-    fn hear(&mut self, to: Node, start: u32, stream: Stream) {
+    /// A connection ends with either process; what one of them has said before may still come.
+    /// Nobody begins one with a process that is no more.
+    fn hear(&mut self, to: Node, generations: [u32; 2], stream: Stream) {
         let now = self.now;
-        let machine = self.machine(to);
-        if machine.starts != start {
+        let current = DATABASES.map(|node| self.machine(node).maria.generation);
+        let place = usize::from(to.0);
+        let begins = matches!(stream, Stream::Connect { .. });
+        if current[place] != generations[place] || (begins && current != generations) {
             return;
         }
+        let machine = self.machine(to);
         if !machine.maria.runs {
             return;
         }
         if !machine.maria.answers(now) {
             let until = machine.maria.hung_until;
-            self.push(until, What::Stream { to, start, stream });
+            self.push(until, What::Stream { to, generations, stream });
             return;
         }
         let (said, acknowledged) = machine.maria.hear(stream, now);
@@ -530,8 +552,8 @@ impl World {
     fn send_stream(&mut self, from: Node, stream: Stream) {
         let to = if from == DATABASES[0] { DATABASES[1] } else { DATABASES[0] };
         if let Some(at) = self.arrival(from, to) {
-            let start = self.machine(to).starts;
-            self.push(at, What::Stream { to, start, stream });
+            let generations = DATABASES.map(|node| self.machine(node).maria.generation);
+            self.push(at, What::Stream { to, generations, stream });
         }
     }
 
@@ -548,12 +570,19 @@ impl World {
         if by.len() < majority {
             return;
         }
-        self.chosen.insert(ballot, config);
+        if self.chosen.insert(ballot, config).is_some() {
+            return;
+        }
+        self.newest_chosen = self.chosen.values().next_back().copied();
         // In the order of rounds each value is the one before, or its successor.
-        let all: Vec<&Config> = self.chosen.values().collect();
-        let follows = |pair: &[&Config]| pair[0] == pair[1] || pair[0].epoch + 1 == pair[1].epoch;
-        if let Some(pair) = all.windows(2).find(|pair| !follows(pair)) {
-            self.wrong = Some(format!("{:?} was followed by {:?}", pair[0], pair[1]));
+        // A person's word begins a thousand milliards of new epochs.
+        let begins = |config: &Config| config.epoch.trailing_zeros() >= 40;
+        let follows = |one: &Config, next: &Config| {
+            one == next || one.epoch + 1 == next.epoch || (begins(next) && one.epoch < next.epoch)
+        };
+        let mut pairs = self.chosen.values().zip(self.chosen.values().skip(1));
+        if let Some((one, next)) = pairs.find(|(one, next)| !follows(one, next)) {
+            self.wrong = Some(format!("{one:?} was followed by {next:?}"));
         }
     }
 
@@ -561,7 +590,7 @@ impl World {
         if self.members.count() == 2 {
             return self.of_two;
         }
-        self.chosen.values().next_back().copied()
+        self.newest_chosen
     }
 
     /// Whether a database may take over, or goes on: who is the primary, or in sync and does not
@@ -604,21 +633,66 @@ impl World {
         }
     }
 
+    /// A person does what is asked for. What was acknowledged before is of no matter any more:
+    /// it may be lost, and that was said.
+    pub(crate) fn help(&mut self) {
+        for need in self.needs() {
+            self.show(|| format!("a person: {need:?}"));
+        }
+        self.acknowledged.clear();
+        self.chosen.clear();
+        self.accepted.clear();
+        let none_is_left = DATABASES.iter().all(|node| !self.machine(*node).maria.has_data());
+        self.machines.iter_mut().for_each(|machine| machine.lost = false);
+        // One thing at a time, and the register first.
+        let order = [Need::RegisterLost, Need::TwoHistories, Need::DataLost, Need::MayLackWrites];
+        for need in order {
+            let asks = |machine: &&mut Machine| {
+                machine.member.as_ref().is_some_and(|member| member.need() == Some(need))
+            };
+            let Some(machine) = self.machines.iter_mut().find(asks) else { continue };
+            let Some(member) = &mut machine.member else { continue };
+            match need {
+                Need::RegisterLost => member.recover_anyway(),
+                // Nobody has anything: a backup is put back.
+                Need::DataLost if none_is_left => machine.maria.restore(),
+                Need::DataLost => continue,
+                _ => member.force_takeover(),
+            }
+            return;
+        }
+    }
+
     /// What a person is asked, by any of them.
     pub(crate) fn needs(&self) -> Vec<Need> {
         self.machines.iter().filter_map(|machine| machine.member.as_ref()?.need()).collect()
     }
 
+    /// All faults are long over: two seconds more, and then all must be well.
+    pub(crate) fn end(&mut self) {
+        let since = self.now;
+        self.run_until(since + 2000);
+        // One late message may have parted them for a moment.
+        let is_whole = |world: &World| world.config().is_some_and(|config| config.both);
+        let mut more = 0..10;
+        while self.is_stressed && !is_whole(self) && more.next().is_some() {
+            self.run_until(self.now + 500);
+        }
+        self.check_end(since);
+    }
+
     /// What must be so when all faults are long over.
-    pub(crate) fn check_end(&mut self, since: u64) {
+    fn check_end(&mut self, since: u64) {
         if self.wrong.is_some() || self.is_over {
             return;
         }
+        let needs = self.needs();
         let Some(config) = self.config() else {
-            self.wrong = Some("no register was ever made".to_owned());
+            if needs.is_empty() || !self.has_lost_a_disk {
+                self.wrong = Some("no register was ever made".to_owned());
+            }
             return;
         };
-        let needs = self.needs();
         let primary = &self.machines[usize::from(config.primary.0)];
         let lacks = |write: &&(Write, u64, Node)| !primary.maria.has(write.0);
         if let Some((write, at, by)) = self.acknowledged.iter().find(lacks) {
@@ -642,7 +716,7 @@ impl World {
         let goes_on = self.acknowledged.iter().any(|(_, at, _)| *at >= since);
         if needs.is_empty() && (!goes_on || !config.both) {
             self.wrong = Some(format!("no way back: {config:?}, writes go on: {goes_on}"));
-        } else if !needs.is_empty() && !self.machines.iter().any(|machine| machine.lost) {
+        } else if !needs.is_empty() && !self.has_lost_a_disk {
             self.wrong = Some(format!("a person is asked for {needs:?}, though no disk was lost"));
         }
     }

@@ -51,8 +51,12 @@ impl Agent<'_> {
                     Command::Follow(_) => self.told = Some((process, Told::Follow)),
                     Command::StopFollowing => self.told = Some((process, Told::Stop)),
                     Command::Wait => self.waits += 1,
+                    Command::Open | Command::OpenAnew => {
+                        if let Some(database) = &self.settings.database {
+                            copying::forget_restore(&database.data);
+                        }
+                    }
                     Command::Found
-                    | Command::Open
                     | Command::Close
                     | Command::NoWait
                     | Command::Copy(_)
@@ -146,7 +150,9 @@ impl Agent<'_> {
             let alone = config.primary == self.own && !config.both;
             let marked = match command {
                 // What is acknowledged from now on is nowhere else.
-                Command::Open | Command::NoWait if alone => copying::mark_alone(&database.data),
+                Command::Open | Command::OpenAnew | Command::NoWait if alone => {
+                    copying::mark_alone(&database.data)
+                }
                 _ => Ok(()),
             };
             if let Err(why) = marked {
@@ -267,6 +273,7 @@ fn told(command: Command) -> &'static str {
     match command {
         Command::Found => "begin the first history",
         Command::Open => "take writes",
+        Command::OpenAnew => "take writes; who follows begins with a copy",
         Command::Close => "killed, and started again: take no writes",
         Command::Wait => "answer a commit when the replica has it",
         Command::NoWait => "answer a commit at once",
