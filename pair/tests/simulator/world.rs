@@ -307,6 +307,10 @@ impl World {
             self.chosen.clear();
             self.newest_chosen = None;
             self.accepted.clear();
+            // To write three images takes longer than a message is on its way.
+            for what in &mut self.events {
+                what.take_if(|what| matches!(what, What::Message { .. }));
+            }
         }
     }
 
