@@ -47,6 +47,18 @@ impl Request {
         self
     }
 
+    /// The same, with a number in the place of each `{number}` in its path and body.
+    pub(super) fn numbered(&self, number: u64) -> Request {
+        const PLACE: &str = "{number}";
+        let fill = |text: &str| text.replace(PLACE, &number.to_string());
+        let mut filled = self.clone();
+        (filled.url.text, filled.url.path) = (fill(&self.url.text), fill(&self.url.path));
+        if let Ok(body) = std::str::from_utf8(&self.body) {
+            filled.body = fill(body).into_bytes();
+        }
+        filled
+    }
+
     /// The page's address as it was written.
     pub fn url(&self) -> &str {
         &self.url.text
@@ -206,6 +218,8 @@ impl fmt::Display for Failure {
 pub struct Exchange {
     /// The page's address.
     pub url: String,
+    /// Which of its load's requests it was: what stood for `{number}`. 0 for a single request.
+    pub number: u64,
     /// The client's address.
     pub client: IpAddr,
     /// When it was due.

@@ -91,10 +91,10 @@ impl Clients {
         spec.check()?;
         let configs = self.of_family(spec.request.url.server.ip());
         self.first(spec.request.url.server.ip())?;
-        let LoadSpec { request, pace, deadline, keep_alive, marker } = spec;
+        let LoadSpec { request, pace, deadline, keep_alive, marker, numbers } = spec;
         let options = RequestOptions { request, deadline, keep_alive, marker };
         let (log, (done, end)) = (Arc::new(LoadLog::default()), channel());
-        self.order(LoadTask::new(options, pace, configs, Arc::clone(&log), done))?;
+        self.order(LoadTask::new(options, (pace, numbers), configs, Arc::clone(&log), done))?;
         Ok(Load { log, end, deadline, waker: self.waker.try_clone().ok() })
     }
 

@@ -21,6 +21,8 @@ pub(super) struct RequestOptions {
 
 /// A request that is on its way.
 pub(super) struct InFlight {
+    url: String,
+    number: u64,
     client: IpAddr,
     due: Instant,
     reused: bool,
@@ -31,32 +33,38 @@ pub(super) struct InFlight {
 pub(super) type Completed = (Exchange, Option<Connection>);
 
 impl InFlight {
-    /// Makes a request that is `due` over `kept`, or over a new connection from host
-    /// number `host`. The error is that of a request that failed at once.
+    /// Makes a request with this number that is `due` over `kept`, or over a new connection from
+    /// host number `host`. The error is that of a request that failed at once.
     pub(super) fn start(
         options: &RequestOptions,
+        number: u64,
         hosts: &mut [Host],
         host: usize,
         due: Instant,
         kept: Option<Connection>,
     ) -> Result<InFlight, Box<Exchange>> {
+        let request = options.request.numbered(number);
+        let url = request.url().to_owned();
         let client = hosts[host].client.address;
         let reused = kept.is_some();
         let opened = match kept {
             Some(connection) => Ok(connection),
-            None => Connection::open(hosts, host, &options.request.url),
+            None => Connection::open(hosts, host, &request.url),
         };
         let deadline = due + options.deadline;
         let asked = opened.and_then(|mut connection| {
-            connection.ask(&options.request, options.keep_alive, deadline)?;
+            connection.ask(&request, options.keep_alive, deadline)?;
             Ok(connection)
         });
         match asked {
             Ok(connection) => {
                 let connection = Box::new(connection);
-                Ok(InFlight { client, due, reused, connection })
+                Ok(InFlight { url, number, client, due, reused, connection })
             }
-            Err(failure) => Err(Box::new(exchange(options, (client, due, reused), Err(failure)))),
+            Err(failure) => {
+                let sent = (url, number, client, due, reused);
+                Err(Box::new(exchange(options, sent, Err(failure))))
+            }
         }
     }
 
@@ -76,7 +84,8 @@ impl InFlight {
             return Err(self);
         };
         let is_good = result.is_ok();
-        let exchange = exchange(options, (self.client, self.due, self.reused), result);
+        let sent = (self.url, self.number, self.client, self.due, self.reused);
+        let exchange = exchange(options, sent, result);
         if keeps && options.keep_alive {
             return Ok((exchange, Some(*self.connection)));
         }
@@ -87,15 +96,14 @@ impl InFlight {
 
 fn exchange(
     options: &RequestOptions,
-    (client, due, reused): (IpAddr, Instant, bool),
+    (url, number, client, due, reused): (String, u64, IpAddr, Instant, bool),
     result: Result<super::Answer, Failure>,
 ) -> Exchange {
     let result = result.map(|mut answer| {
         answer.server = options.marker.find(&answer);
         answer
     });
-    let (url, ended) = (options.request.url().to_owned(), Instant::now());
-    Exchange { url, client, sent: due, ended, reused, result }
+    Exchange { url, number, client, sent: due, ended: Instant::now(), reused, result }
 }
 
 /// A single request.
@@ -110,7 +118,7 @@ pub(super) struct Once {
 impl Task for Once {
     fn poll(&mut self, hosts: &mut [Host], now: Instant) -> TaskPoll {
         if !std::mem::replace(&mut self.has_started, true) {
-            match InFlight::start(&self.options, hosts, self.host, now, None) {
+            match InFlight::start(&self.options, 0, hosts, self.host, now, None) {
                 Ok(in_flight) => self.in_flight = Some(in_flight),
                 Err(failed) => return self.over(*failed),
             }

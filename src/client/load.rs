@@ -5,7 +5,7 @@ use super::exchange::{Exchange, Marker, Request};
 use super::guard::wake;
 use crate::error::{Error, Result};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Pace {
 /// A load that is to be started.
 #[derive(Debug, Clone)]
 pub struct LoadSpec {
-    /// What is asked, again and again.
+    /// What is asked, again and again; each `{number}` in it is another one each time.
     pub request: Request,
     /// How often.
     pub pace: Pace,
@@ -41,13 +41,17 @@ pub struct LoadSpec {
     pub keep_alive: bool,
     /// How an answer tells its server.
     pub marker: Marker,
+    /// The number of the next request, which stands for `{number}` in its path and body. Loads
+    /// that share it have no number twice.
+    pub numbers: Arc<AtomicU64>,
 }
 
 impl LoadSpec {
     /// Without keep-alive, with a deadline of 2 s and the marker `X-Server`.
     pub fn new(request: Request, pace: Pace) -> LoadSpec {
         let (deadline, keep_alive) = (Duration::from_secs(2), false);
-        LoadSpec { request, pace, deadline, keep_alive, marker: Marker::default() }
+        let (marker, numbers) = (Marker::default(), Arc::new(AtomicU64::new(1)));
+        LoadSpec { request, pace, deadline, keep_alive, marker, numbers }
     }
 
     pub(super) fn check(&self) -> Result<()> {

@@ -6,6 +6,7 @@ use super::host::Host;
 use super::in_flight::{Completed, InFlight, RequestOptions};
 use super::load::{LoadLog, Pace};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ const REST: Duration = Duration::from_millis(10);
 pub(super) struct LoadTask {
     options: RequestOptions,
     pace: Pace,
+    numbers: Arc<AtomicU64>,
     /// The numbers of the hosts that take turns.
     host_numbers: Vec<usize>,
     turns: usize,
@@ -36,7 +38,7 @@ pub(super) struct LoadTask {
 impl LoadTask {
     pub(super) fn new(
         options: RequestOptions,
-        pace: Pace,
+        (pace, numbers): (Pace, Arc<AtomicU64>),
         host_numbers: Vec<usize>,
         log: Arc<LoadLog>,
         done: Sender<()>,
@@ -45,7 +47,19 @@ impl LoadTask {
         let clients = if let Pace::Closed { clients, .. } = pace { clients } else { 0 };
         let resting = (0..clients).map(|_| (next, None)).collect();
         let (turns, idle, in_flight) = (0, Vec::new(), Vec::new());
-        LoadTask { options, pace, host_numbers, turns, next, resting, idle, in_flight, log, done }
+        LoadTask {
+            options,
+            pace,
+            numbers,
+            host_numbers,
+            turns,
+            next,
+            resting,
+            idle,
+            in_flight,
+            log,
+            done,
+        }
     }
 
     fn start_due(&mut self, hosts: &mut [Host], now: Instant) {
@@ -77,7 +91,8 @@ impl LoadTask {
         };
         self.turns += 1;
         let host = self.host_numbers[self.turns % self.host_numbers.len()];
-        match InFlight::start(&self.options, hosts, host, due, kept) {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        match InFlight::start(&self.options, number, hosts, host, due, kept) {
             Ok(in_flight) => self.in_flight.push(in_flight),
             Err(failed) => self.complete((*failed, None), now + REST),
         }

@@ -10,7 +10,10 @@ use crate::netsim::Segment;
 use crate::scenario::{self, CLIENTS, Family, Method, Pace as Wanted};
 use crate::spec::{Architecture, Network, Prefix};
 use std::collections::BTreeMap;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Web clients, by network.
@@ -47,6 +50,7 @@ impl NetworkClients {
     ) -> Result<Vec<(Family, Load)>> {
         let versions = urls.len().max(1);
         let mut loads: Vec<(Family, Load)> = Vec::new();
+        let numbers = Arc::new(AtomicU64::new(1));
         for (number, (family, url)) in urls.iter().enumerate() {
             let pace = match load.pace {
                 Wanted::Open(rate) => {
@@ -68,7 +72,8 @@ impl NetworkClients {
             };
             let request = request(url, load.method, &load.body)?;
             let (deadline, keep_alive) = (clock.scaled(load.deadline), load.keep_alive);
-            let spec = LoadSpec { deadline, keep_alive, ..LoadSpec::new(request, pace) };
+            let numbers = Arc::clone(&numbers);
+            let spec = LoadSpec { deadline, keep_alive, numbers, ..LoadSpec::new(request, pace) };
             loads.push((*family, self.on(network)?.load(spec)?));
         }
         Ok(loads)
@@ -135,6 +140,7 @@ pub(super) fn record(
     });
     Record {
         load: name.to_owned(),
+        number: exchange.number,
         at: clock.seconds(exchange.sent),
         end: clock.seconds(exchange.ended),
         version,

@@ -99,6 +99,7 @@ mod tests {
     fn request(at: f64, end: f64, is_good: bool) -> Request {
         Request {
             load: "x".to_owned(),
+            number: 1,
             at,
             end,
             version: 4,

@@ -135,6 +135,8 @@ pub struct Impact {
 pub struct Request {
     /// The load.
     pub load: String,
+    /// Which of its requests, from 1.
+    pub number: u64,
     /// When it was sent.
     pub at: f64,
     /// When it was answered, or had failed.

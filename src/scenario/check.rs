@@ -21,6 +21,8 @@ pub(super) struct Checker<'a> {
     pub(super) aliases: &'a BTreeMap<Name, Alias>,
     /// The names of its loads.
     pub(super) loads: Vec<&'a str>,
+    /// Of those whose requests have numbers.
+    pub(super) numbers: Vec<&'a str>,
 }
 
 impl Checker<'_> {

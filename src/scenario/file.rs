@@ -69,6 +69,9 @@ pub(super) struct RawStep {
     pub(super) expect: Vec<Spanned<Expectation>>,
 }
 
+/// In a load's `url` and `body`: another number in each request.
+const NUMBER: &str = "{number}";
+
 /// A load as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -120,6 +123,11 @@ pub enum Pace {
 }
 
 impl RawLoad {
+    /// Whether each request has another number.
+    fn has_numbers(&self) -> bool {
+        self.url.get_ref().path.contains(NUMBER) || self.body.contains(NUMBER)
+    }
+
     fn finished(self, name: &Name, sources: &Sources) -> Result<Load> {
         let pace = self.pace(name, sources)?;
         let RawLoad { url, over, keep_alive, deadline, method, body, contains, .. } = self;
@@ -258,7 +266,10 @@ impl Scenario {
         promises: &Promises,
     ) -> Result<Scenario> {
         let loads = raw.loads.keys().map(|name| name.get_ref().as_str()).collect();
-        let checker = Checker { sources, architecture, promises, aliases: &raw.aliases, loads };
+        let numbers = raw.loads.iter().filter(|(_, load)| load.has_numbers());
+        let numbers = numbers.map(|(name, _)| name.get_ref().as_str()).collect();
+        let aliases = &raw.aliases;
+        let checker = Checker { sources, architecture, promises, aliases, loads, numbers };
         check_file::check(&raw, &checker)?;
         let stem = Path::new(path).file_stem().unwrap_or_default();
         finished(stem.to_string_lossy().into_owned(), raw, sources)

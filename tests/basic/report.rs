@@ -30,6 +30,7 @@ fn requests(seconds: u32, outage: std::ops::Range<u32>) -> Vec<Request> {
             if second > outage.start || second.is_multiple_of(2) { "web2" } else { "web1" };
         Request {
             load: "visitors".to_owned(),
+            number: u64::from(second),
             at: f64::from(second),
             end: f64::from(second) + 0.4,
             version: if second.is_multiple_of(2) { 4 } else { 6 },

@@ -7,6 +7,7 @@ mod command;
 mod file;
 mod healthy;
 mod held;
+mod ledger;
 mod listens;
 mod load;
 mod log;

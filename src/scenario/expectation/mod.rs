@@ -7,6 +7,7 @@ mod command;
 mod file;
 mod healthy;
 mod held;
+mod ledger;
 mod listens;
 mod load;
 mod log;
@@ -20,6 +21,7 @@ pub use command::Command;
 pub use file::File;
 pub use healthy::Healthy;
 pub use held::Held;
+pub use ledger::Ledger;
 pub use listens::Listens;
 pub use load::Load;
 pub use log::Log;
@@ -41,7 +43,7 @@ use std::ops::Range;
 macro_rules! each_expectation {
     ($then:ident) => {
         $then! {
-            Addresses, Answers, Command, File, Healthy, Held, Listens, Load, Log,
+            Addresses, Answers, Command, File, Healthy, Held, Ledger, Listens, Load, Log,
             NoUnexpectedPorts, Reachable, Unit, Unreachable,
         }
     };
