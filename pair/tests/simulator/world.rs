@@ -299,7 +299,8 @@ impl World {
     fn forget(&mut self, node: Node) {
         self.machine(node).acceptor = None;
         self.has_lost_a_disk = true;
-        if self.machines.iter().all(|machine| machine.acceptor.is_none_or(Acceptor::is_empty)) {
+        let knows = |machine: &Machine| machine.acceptor.is_some_and(|one| one.accepted.is_some());
+        if !self.machines.iter().any(knows) {
             // Nothing is left of the register, and perhaps of the data: what comes next is
             // another pair's first day. With the data of all it is a new register for the old
             // pair.
