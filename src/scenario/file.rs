@@ -10,13 +10,22 @@ use super::promises::Promises;
 use super::url::Url;
 use super::values::{ClientCount, Families, Method, Rate, Seconds, some_text};
 use crate::error::{Place, Result};
-use crate::spec::Architecture;
+use crate::names;
 use crate::spec::source::Sources;
+use crate::spec::{Architecture, Tree};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
+
+/// Folder of the scenarios; each architecture has one in it.
+pub(super) const FOLDER: &str = "vm-tests";
+
+/// Where the scenario `arch4/balancer-gone` is.
+fn path_of(name: &str) -> String {
+    format!("{FOLDER}/{name}.toml")
+}
 
 /// The file, before anything but its form is checked.
 #[derive(Debug, Deserialize)]
@@ -27,6 +36,8 @@ pub(super) struct RawScenario {
     title: String,
     /// The number of the promise in src/scenario/promises.toml that is put to the test.
     pub(super) promise: Option<Name>,
+    /// All but the keys above and `about` is that of another scenario: `"arch4/balancer-gone"`.
+    like: Option<Spanned<String>>,
     /// Whether it reads pages of the demo site: nothing for a website of the user's own.
     #[serde(default)]
     demo_site: bool,
@@ -40,12 +51,47 @@ pub(super) struct RawScenario {
     #[serde(default)]
     pub(super) loads: BTreeMap<Name, RawLoad>,
     /// `[[steps]]`, one after the other.
+    #[serde(default)]
     pub(super) steps: Vec<Spanned<RawStep>>,
     /// `[negative-control]`: how to take away what the promise rests on.
     pub(super) negative_control: Option<NegativeControl>,
 }
 
 impl RawScenario {
+    /// With all that is another scenario's, if it is like one.
+    fn with_like(self, sources: &mut Sources, tree: &Tree) -> Result<RawScenario> {
+        let Some(like) = &self.like else { return Ok(self) };
+        let span = like.span();
+        let has_more = self.demo_site
+            || !self.aliases.is_empty()
+            || !self.loads.is_empty()
+            || !self.steps.is_empty()
+            || self.negative_control.is_some();
+        if has_more {
+            let message =
+                "a scenario that is like another one has its own title, promise and about";
+            let hint = "take all else out, or take `like` out and copy the other file";
+            return Err(sources.error(span, message).hint(hint));
+        }
+        let name = like.get_ref();
+        let Some(file) = tree.get(&path_of(name)) else {
+            let known = tree.below(FOLDER).filter_map(|(path, _)| path.strip_suffix(".toml"));
+            let known: Vec<&str> = known.collect();
+            let message = format!("there is no scenario `{name}`");
+            return Err(sources
+                .error(span, message)
+                .hint(names::suggest(name, known.iter().copied())));
+        };
+        let base: RawScenario = sources.parse(&path_of(name), &file.content)?;
+        if base.like.is_some() {
+            let message = format!("`{name}` is like another one itself");
+            return Err(sources.error(span, message).hint("name that one"));
+        }
+        let about = if self.about.is_empty() { base.about } else { self.about };
+        let (title, promise) = (self.title, self.promise);
+        Ok(RawScenario { title, promise, about, ..base })
+    }
+
     /// What loads and expectations ask for.
     fn urls(&self) -> impl Iterator<Item = &Url> {
         let expected = self.steps.iter().flat_map(|step| &step.get_ref().expect);
@@ -237,8 +283,19 @@ impl Scenario {
         architecture: &Architecture,
         promises: &Promises,
     ) -> Result<Scenario> {
+        Scenario::read_in(&Tree::default(), (path, content), architecture, promises)
+    }
+
+    /// As [`Scenario::read`], of one that may be like another one of this project.
+    pub(super) fn read_in(
+        tree: &Tree,
+        (path, content): (&str, &[u8]),
+        architecture: &Architecture,
+        promises: &Promises,
+    ) -> Result<Scenario> {
         let mut sources = Sources::default();
         let raw: RawScenario = sources.parse(path, content)?;
+        let raw = raw.with_like(&mut sources, tree)?;
         Scenario::checked(path, raw, &sources, architecture, promises)
     }
 

@@ -1,7 +1,7 @@
 //! The scenarios of a project: those of an architecture, and those that every
 //! architecture must pass.
 
-use super::file::Scenario;
+use super::file::{FOLDER, Scenario};
 use super::promises::Promises;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -9,8 +9,6 @@ use crate::names;
 use crate::spec::{Architecture, Tree};
 use std::path::Path;
 
-/// Folder of the scenarios; each architecture has one in it.
-const FOLDER: &str = "vm-tests";
 /// Scenarios here belong to every architecture.
 const ALL: &str = "all";
 
@@ -30,7 +28,7 @@ impl Scenario {
                 scenarios.extend(if is_for_all {
                     Scenario::read_for_all(&path, bytes, architecture, &promises)?
                 } else {
-                    Some(Scenario::read(&path, bytes, architecture, &promises)?)
+                    Some(Scenario::read_in(tree, (&path, bytes), architecture, &promises)?)
                 });
             }
         }
@@ -46,7 +44,8 @@ impl Scenario {
         if name.is_file() {
             let content = fs::read(name)?;
             let path = name.to_string_lossy();
-            return Scenario::read(&path, &content, architecture, &Promises::built_in());
+            let promises = Promises::built_in();
+            return Scenario::read_in(tree, (&path, &content), architecture, &promises);
         }
         let all = Scenario::of_architecture(tree, architecture)?;
         let wanted = name.to_string_lossy();

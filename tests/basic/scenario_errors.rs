@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use imagebuild::scenario::{Load, Promises, Scenario};
+use imagebuild::scenario::{Promises, Scenario};
 use imagebuild::spec::{Spec, Tree};
 use std::path::Path;
 
@@ -54,21 +54,55 @@ fn the_scenario_itself_is_right() {
 /// Else a website of the user's own fails in the first step.
 #[test]
 fn built_in_scenarios_that_read_the_demo_site_say_so() {
-    let spec = Spec::load(Tree::embedded()).unwrap();
+    let tree = Tree::embedded();
     let mut count = 0;
-    for architecture in spec.architectures.values() {
-        for scenario in Scenario::of_architecture(&spec.tree, architecture).unwrap() {
-            let is_demos = |load: &Load| load.url.path.contains("format=json");
-            assert_eq!(
-                scenario.demo_site,
-                scenario.loads.values().any(is_demos),
-                "{}",
-                scenario.name
-            );
-            count += usize::from(scenario.demo_site);
+    for (path, file) in tree.below("vm-tests") {
+        let text = String::from_utf8_lossy(&file.content);
+        if text.contains("\nlike = ") {
+            continue;
         }
+        let reads = text.contains("format=json") || text.contains("/style.css");
+        assert_eq!(text.contains("\ndemo-site = true\n"), reads, "{path}");
+        count += usize::from(reads);
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 41);
+}
+
+#[test]
+fn a_ledger_is_of_numbers() {
+    let said = slip(
+        "{ load = { name = \"visitors\", failed = 3 } },",
+        "{ ledger = { load = \"visitors\", on = \"web1\", run = \"true\" } },",
+    );
+    assert!(said.starts_with("error: the load visitors writes no numbers\n"), "{said}");
+    assert!(said.contains("--> my.toml:21:5"), "{said}");
+    assert!(said.contains("hint: write `{number}` into its `url` or `body`"), "{said}");
+}
+
+#[test]
+fn a_scenario_that_is_like_another_one() {
+    let mut tree = Tree::embedded();
+    let spec = Spec::load(tree.clone()).unwrap();
+    let architecture = spec.architecture("arch6").unwrap();
+    let mut read = |text: &str| {
+        tree.insert("vm-tests/arch6/mine.toml", text.to_owned());
+        let all = Scenario::of_architecture(&tree, architecture).map_err(|e| e.to_string())?;
+        Ok::<_, String>(all.into_iter().find(|one| one.name == "mine").unwrap())
+    };
+    let mine = read("title = \"As there\"\nlike = \"arch4/balancer-gone\"\n").unwrap();
+    assert_eq!((mine.title.as_str(), mine.promise), ("As there", None));
+    assert!(mine.steps.len() > 1 && mine.negative_control.is_some() && mine.demo_site);
+    for (text, says) in [
+        ("like = \"arch4/balancer-gon\"", "there is no scenario `arch4/balancer-gon`"),
+        ("like = \"arch6/balancer-gone\"", "`arch6/balancer-gone` is like another one itself"),
+        (
+            "like = \"arch4/balancer-gone\"\ndemo-site = true",
+            "has its own title, promise and about",
+        ),
+    ] {
+        let said = read(&format!("title = \"x\"\n{text}\n")).unwrap_err();
+        assert!(said.contains(says) && said.contains("vm-tests/arch6/mine.toml:2:8"), "{said}");
+    }
 }
 
 #[test]

@@ -73,10 +73,10 @@ impl Rig {
 }
 
 /// What was set aside there; the pair is not well as long as it is.
-fn has_set_aside(node: &Node, kind: &str) -> Result<(), String> {
-    let aside = node.state("set-aside");
-    if !aside.contains(kind) {
-        return Err(format!("{} has set nothing aside as {kind}: {aside}", node.name()));
+fn has_kept(node: &Node, kind: &str) -> Result<(), String> {
+    let kept = node.state("set-aside");
+    if !kept.contains(kind) {
+        return Err(format!("{} has set nothing aside as {kind}: {kept}", node.name()));
     }
     if node.run("imagebuild-replication").is_ok() {
         return Err("the status says that all is well".to_owned());
@@ -103,7 +103,7 @@ fn primary_is_lost(rig: &mut Rig) -> Result<(), String> {
     rig.wait_until_whole()?;
     rig.both_have(&[before, after].concat())?;
     rig.nodes[primary].run("ls /var/lib/mysql/.set-aside-acknowledged-*/app/ledger.ibd")?;
-    has_set_aside(&rig.nodes[primary], ".set-aside-acknowledged-")
+    has_kept(&rig.nodes[primary], ".set-aside-acknowledged-")
 }
 
 fn data_is_lost(rig: &mut Rig) -> Result<(), String> {
@@ -159,7 +159,7 @@ fn all_registers_are_lost(rig: &mut Rig) -> Result<(), String> {
     let after = rig.write_rows()?;
     rig.both_have(&[before, alone, after].concat())?;
     // It could have followed. But its history might have been another one.
-    has_set_aside(&rig.nodes[replica], ".set-aside-acknowledged-")
+    has_kept(&rig.nodes[replica], ".set-aside-acknowledged-")
 }
 
 fn backup_is_restored(rig: &mut Rig) -> Result<(), String> {
