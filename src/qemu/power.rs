@@ -1,6 +1,7 @@
 //! The power of a machine, and what QEMU says of it: off between two instructions, on
 //! again over the same disks, standing still and going on.
 
+use super::disk;
 use super::launch::{self, Disks, Launched};
 use super::machine::{GLANCE, Machine};
 use super::qmp::{Qmp, SHUTDOWN};
@@ -62,6 +63,24 @@ impl Machine {
             std::thread::sleep(GLANCE);
         }
         self.qemu.take().map_or(Ok(()), |qemu| qemu.wait().map(drop))
+    }
+
+    /// New disks for a machine that is off, as its image is written on: what it had is gone.
+    ///
+    /// # Errors
+    /// When it is on, or the disks cannot be made.
+    pub fn replace_disks(&mut self) -> Result<()> {
+        if self.is_on() {
+            let message = format!("{} is on: its disks cannot be replaced", self.config.name);
+            return Err(Error::check(message).hint("power it off first"));
+        }
+        let folder = self.folder.path();
+        for (number, disk) in self.config.disks().enumerate() {
+            let overlay = folder.join(disk::file(number));
+            std::fs::remove_file(&overlay).map_err(|e| Error::io("remove", &overlay, &e))?;
+            disk.make(&self.emulator, folder, number)?;
+        }
+        Ok(())
     }
 
     /// Switches a machine that is off on again, with the disks that it has. It has not

@@ -144,17 +144,41 @@ impl ScenarioRun<'_, '_> {
         let Times { within, stays } = expect.expectation.times();
         let mut answered = BTreeSet::new();
         let end = since + within.map_or(Duration::ZERO, |within| self.clock.scaled(within));
-        loop {
+        // What holds by chance (the answer of one server of two), and no more, is tried again for
+        // as long as there is time.
+        let after = loop {
             // A probe that began in time counts, however long the machines took.
             let in_time = Instant::now() < end;
             self.show(&expect.expectation, since);
             match self.probe_at(expect, &mut answered)? {
-                ProbeResult::Met => break,
-                ProbeResult::NotMet(_) if in_time => std::thread::sleep(PAUSE),
+                ProbeResult::Met => {}
+                ProbeResult::NotMet(_) if in_time => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 ProbeResult::NotMet(seen) => return Err(self.failed(expect, &seen)),
             }
-        }
-        let after = since.elapsed().as_secs_f64();
+            let after = since.elapsed().as_secs_f64();
+            match self.stays(expect, since, stays, &mut answered)? {
+                None => break after,
+                Some(_) if Instant::now() < end => answered.clear(),
+                Some(seen) => {
+                    return Err(self.failed(expect, &format!("it held, and then: {seen}")));
+                }
+            }
+        };
+        self.note(expect, Some(after));
+        Ok(())
+    }
+
+    /// Looks for as long as it must stay so; gives what was seen instead, if it did not.
+    fn stays(
+        &mut self,
+        expect: &PlacedExpectation,
+        since: Instant,
+        stays: Option<crate::scenario::Seconds>,
+        answered: &mut BTreeSet<String>,
+    ) -> Result<Option<String>> {
         let stay = Instant::now() + stays.map_or(Duration::ZERO, |stays| self.clock.scaled(stays));
         // Clients who are there all the time miss nothing between two probes.
         let pause =
@@ -162,12 +186,11 @@ impl ScenarioRun<'_, '_> {
         while Instant::now() < stay {
             std::thread::sleep(pause.min(stay.saturating_duration_since(Instant::now())));
             self.show(&expect.expectation, since);
-            if let ProbeResult::NotMet(seen) = self.probe_at(expect, &mut answered)? {
-                return Err(self.failed(expect, &format!("it held, and then: {seen}")));
+            if let ProbeResult::NotMet(seen) = self.probe_at(expect, answered)? {
+                return Ok(Some(seen));
             }
         }
-        self.note(expect, Some(after));
-        Ok(())
+        Ok(None)
     }
 
     fn probe_at(

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 /// The first thing that is wrong in a file, if anything is.
 pub(super) fn check(raw: &RawScenario, checker: &Checker<'_>) -> Result<()> {
-    if let Some(promise) = &raw.promise {
+    for promise in raw.promise.iter().chain(&raw.also) {
         checker.promise(promise)?;
     }
     for (name, alias) in &raw.aliases {

@@ -36,6 +36,9 @@ pub(super) struct RawScenario {
     title: String,
     /// The number of the promise in src/scenario/promises.toml that is put to the test.
     pub(super) promise: Option<Name>,
+    /// Further promises that it puts to the test.
+    #[serde(default)]
+    pub(super) also: Vec<Name>,
     /// All but the keys above and `about` is that of another scenario: `"arch4/balancer-gone"`.
     like: Option<Spanned<String>>,
     /// Whether it reads pages of the demo site: nothing for a website of the user's own.
@@ -88,8 +91,8 @@ impl RawScenario {
             return Err(sources.error(span, message).hint("name that one"));
         }
         let about = if self.about.is_empty() { base.about } else { self.about };
-        let (title, promise) = (self.title, self.promise);
-        Ok(RawScenario { title, promise, about, ..base })
+        let (title, promise, also) = (self.title, self.promise, self.also);
+        Ok(RawScenario { title, promise, also, about, ..base })
     }
 
     /// What loads and expectations ask for.
@@ -258,6 +261,8 @@ pub struct Scenario {
     pub title: String,
     /// The promise that it tests.
     pub promise: Option<String>,
+    /// Further promises that it tests.
+    pub also: Vec<String>,
     /// Whether it reads pages of the demo site.
     pub demo_site: bool,
     /// Sentences.
@@ -360,6 +365,7 @@ fn finished(name: String, raw: RawScenario, sources: &Sources) -> Result<Scenari
         name,
         title: raw.title,
         promise: raw.promise.map(Spanned::into_inner),
+        also: raw.also.into_iter().map(Spanned::into_inner).collect(),
         demo_site: raw.demo_site,
         about: raw.about.trim().to_owned(),
         aliases: raw.aliases.into_iter().map(|(name, alias)| (name.into_inner(), alias)).collect(),

@@ -31,8 +31,9 @@ fn tested() -> BTreeMap<String, BTreeSet<String>> {
     let mut tested: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for architecture in spec.architectures.values() {
         for scenario in Scenario::of_architecture(&spec.tree, architecture).unwrap() {
-            let Some(promise) = scenario.promise else { continue };
-            tested.entry(promise).or_default().insert(scenario.name);
+            for promise in scenario.promise.into_iter().chain(scenario.also) {
+                tested.entry(promise).or_default().insert(scenario.name.clone());
+            }
         }
     }
     tested

@@ -55,6 +55,40 @@ v4 = "192.168.0.13"
 v6 = "2001:db8:0:1::13"
 "#;
 
+const WITNESS: &str = r#"
+[architectures.arch3.servers.witness1]
+roles = ["base", "witness"]
+[architectures.arch3.addresses.witness1.private]
+v4 = "192.168.0.13"
+v6 = "2001:db8:0:1::13"
+"#;
+
+/// It has what its roles have, where it has addresses, and the databases know it.
+#[test]
+fn a_server_with_roles_of_its_own() {
+    let spec = load(WITNESS);
+    let architecture = spec.architecture("arch3").unwrap();
+    let witness = architecture.server("witness1").unwrap();
+    assert_eq!(witness.addresses.keys().collect::<Vec<_>>(), ["private"]);
+    let own = files(&spec, "arch3-witness1");
+    assert!(!own.contains_key("/etc/nginx/sites-available/site"));
+    for pair in [&own, &files(&spec, "arch3-server1"), &files(&spec, "arch3-server2")] {
+        assert!(pair["/usr/lib/imagebuild/pair.conf"].contains("192.168.0.13"));
+    }
+    let wrong = |from: &str, to: &str| {
+        let text = WITNESS.replace(from, to);
+        assert_ne!(text, WITNESS);
+        error(&text)
+    };
+    let both = wrong("roles = [", "like = \"server1\"\nroles = [");
+    assert!(both.contains("like another one, or has roles of its own"), "{both}");
+    let there = wrong("servers.witness1", "servers.server1");
+    assert!(there.contains("there is a server `server1` already"), "{there}");
+    let nowhere = wrong("addresses.witness1", "addresses.server1");
+    assert!(nowhere.contains("witness1 has no addresses"), "{nowhere}");
+    assert!(nowhere.contains("[architectures.arch3.addresses.witness1.private]"), "{nowhere}");
+}
+
 #[test]
 fn a_third_web_server() {
     let spec = load(THIRD);
@@ -121,7 +155,7 @@ hint: `like` makes a new server: take it out, or give the new one another name"
   |
 1 | [architectures.arch4.servers.web3]
   |                              ^^^^
-hint: did you mean `web1`? (or `web2`); a new one says which it is like: `like = \"web2\"`"
+hint: did you mean `web1`? (or `web2`); a new one says which it is like (`like = \"web2\"`), or its `roles`"
     );
 }
 

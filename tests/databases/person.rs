@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A trial of this file.
 pub(crate) type Trial = fn(&mut Rig) -> Result<(), String>;
 
-pub(crate) const TRIALS: [(&str, Trial); 8] = [
+pub(crate) const TRIALS: [(&str, Trial); 9] = [
     ("the_primary_is_lost_while_alone_and_a_person_says_takeover", primary_is_lost),
     ("the_data_of_a_primary_is_lost_while_alone", data_is_lost),
     ("two_of_three_registers_are_lost", registers_are_lost),
@@ -19,6 +19,7 @@ pub(crate) const TRIALS: [(&str, Trial); 8] = [
     ("a_backup_is_restored", backup_is_restored),
     ("a_dump_is_moved_in", dump_is_moved_in),
     ("a_waiting_commit_is_killed", waiting_commit_is_killed),
+    ("the_replicas_files_are_cut_short", files_are_cut_short),
     ("the_primary_stops_in_order_while_commits_wait", stops_while_commits_wait),
 ];
 
@@ -323,6 +324,21 @@ fn waiting_commit_is_killed(rig: &mut Rig) -> Result<(), String> {
     }
     rig.wait_until_whole()?;
     rig.node(Primary)?.run("mariadb -e 'TRUNCATE app.ledger'").map(drop)
+}
+
+/// A power cut may leave the files in which MariaDB notes how it follows in pieces.
+fn files_are_cut_short(rig: &mut Rig) -> Result<(), String> {
+    rig.wait_until_whole()?;
+    let replica = rig.place(Replica)?;
+    let before = rig.write_rows()?;
+    rig.power_off(replica)?;
+    for name in ["master.info", "relay-log.info"] {
+        put(&rig.nodes[replica].folder.join("data").join(name), "")?;
+    }
+    rig.start(replica)?;
+    rig.wait_until_whole()?;
+    let after = rig.write_rows()?;
+    rig.both_have(&[before, after].concat())
 }
 
 /// An orderly stop must not acknowledge what waits.

@@ -248,6 +248,23 @@ fn position(new: &Path) -> Result<String, String> {
     if is_position { Ok(word.to_owned()) } else { Err("the copy names no transaction".to_owned()) }
 }
 
+/// Before every start of MariaDB: what was received from the other one, and how it was followed.
+/// `START REPLICA` would delete the one, and the other is said anew; a power cut may have left it
+/// in pieces, which MariaDB does not get over (error 1201).
+pub(crate) fn forget_replication(data: &Path) -> Result<(), String> {
+    let Ok(all) = fs::read_dir(data) else { return Ok(()) };
+    for entry in all.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if matches!(&*name, "master.info" | "relay-log.info" | "multi-master.info")
+            || name.starts_with("relay.")
+        {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts a prepared copy in the place of the database's files. Also before every start of
 /// MariaDB: what a power cut interrupted is completed.
 pub(crate) fn complete(data: &Path) -> Result<(), String> {

@@ -46,8 +46,8 @@ The pair of databases.
   imagebuild-replication check           whether its file is right
   imagebuild-replication alive           whether the agent has said anything lately
   imagebuild-replication leave           the machine is about to stop: hand the writes over
-  imagebuild-replication swap            complete what a power cut interrupted, before
-                                         MariaDB starts
+  imagebuild-replication swap            before MariaDB starts: complete what a power cut
+                                         interrupted, forget what was not applied
 ";
 
 fn main() -> ExitCode {
@@ -115,7 +115,9 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
         ["takeover"] => takeover(&settings, &state()?),
         ["recover"] => recover(&settings, &state()?),
         ["swap"] => match &settings.database {
-            Some(database) => copying::complete(&database.data).map(|()| ExitCode::SUCCESS),
+            Some(database) => copying::complete(&database.data)
+                .and_then(|()| copying::forget_replication(&database.data))
+                .map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::SUCCESS),
         },
         _ => {

@@ -217,7 +217,13 @@ impl Agent<'_> {
 
     fn turn(&mut self) -> Result<(), String> {
         self.is_leaving = self.settings.run.join("leave").exists();
-        self.member.leave(self.is_leaving);
+        // Of two networks the other one may be up: the server is heard, and of no use to writers.
+        let is_cut = self
+            .settings
+            .database
+            .as_ref()
+            .is_some_and(|database| !threads::has_carrier(&database.carrier));
+        self.member.leave(self.is_leaving || is_cut);
         // What a person has said, once.
         let said = |name: &str| fs::remove_file(self.settings.run.join(name)).is_ok();
         if said("takeover") {

@@ -58,6 +58,8 @@ pub(crate) struct Settings {
 /// What only a database server has.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
+    /// The interface of the address for writes: without its carrier nobody can write here.
+    pub(crate) carrier: String,
     /// MariaDB's files.
     pub(crate) data: PathBuf,
     /// A file with the addresses from which the application logs in.
@@ -77,7 +79,7 @@ pub(crate) struct Database {
 }
 
 /// Keys that stand once.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "own",
     "port",
     "secret",
@@ -85,6 +87,7 @@ const KEYS: [&str; 16] = [
     "run",
     "links",
     "gateways",
+    "carrier",
     "data",
     "clients",
     "password",
@@ -147,6 +150,7 @@ impl Settings {
                 password: need("password")?.into(),
                 alone_after: number("alone-after")?,
                 max_lag: number("max-lag")?,
+                carrier: need("carrier")?.to_owned(),
                 data: need("data")?.into(),
                 clients: need("clients")?.into(),
                 client: words(find("client").unwrap_or("mariadb --user=root")),

@@ -252,10 +252,6 @@ pub(crate) fn look_at_world(settings: &Settings, every: Duration, seen: &SyncSen
 }
 
 fn sees_world(settings: &Settings, patience: Duration) -> bool {
-    let has_carrier = |link: &String| {
-        let text = std::fs::read_to_string(format!("/sys/class/net/{link}/carrier"));
-        text.is_ok_and(|text| text.trim() == "1")
-    };
     let patience = patience.as_secs_f64().to_string();
     let ping = |gateway: &IpAddr| {
         std::process::Command::new("ping")
@@ -270,7 +266,13 @@ fn sees_world(settings: &Settings, patience: Duration) -> bool {
     for ping in &mut pings {
         answers |= ping.wait().is_ok_and(|status| status.success());
     }
-    settings.links.iter().all(has_carrier) && answers
+    settings.links.iter().all(|link| has_carrier(link)) && answers
+}
+
+/// Whether an interface is up, and its cable in.
+pub(crate) fn has_carrier(link: &str) -> bool {
+    let text = std::fs::read_to_string(format!("/sys/class/net/{link}/carrier"));
+    text.is_ok_and(|text| text.trim() == "1")
 }
 
 /// Where a member is reached from each own address.

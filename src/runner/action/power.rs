@@ -1,4 +1,4 @@
-//! `power-off`, `start`, `shut-down`, `reset`, `reboot`, `pause`, `resume`.
+//! `power-off`, `start`, `replace-disks`, `shut-down`, `reset`, `reboot`, `pause`, `resume`.
 
 use super::perform;
 
@@ -6,6 +6,7 @@ perform! {
     PowerOff: |one, runner| runner.machine(&one.0)?.power_off();
     ShutDown: |one, runner| runner.machine(&one.0)?.shut_down();
     Start: |one, runner| runner.machine(&one.0)?.start_and_wait().map(drop);
+    ReplaceDisks: |one, runner| runner.machine(&one.0)?.replace_disks();
     Reset: |one, runner| {
         let machine = runner.machine(&one.0)?;
         machine.reset()?;

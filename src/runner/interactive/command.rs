@@ -11,7 +11,8 @@ pub(super) const HELP: &str = "\
 status                       every machine, and who holds the floating addresses
 http URL                     request a page: http web/, http http://web1.private/
 shell MACHINE [COMMAND]      run one command, or open a shell
-power-off MACHINE            also start, shut-down, reset, reboot, pause, resume
+power-off MACHINE            also start, shut-down, reset, reboot, pause, resume,
+                             replace-disks
 kill MACHINE PROGRAM         send SIGKILL
 stop-unit MACHINE UNIT       systemctl stop; start-unit
 disconnect MACHINE NETWORK   drop all frames, carrier stays up; reconnect
@@ -22,11 +23,12 @@ quit
 ";
 
 /// The first words, for completion.
-pub(super) const VERBS: [&str; 21] = [
+pub(super) const VERBS: [&str; 22] = [
     "status",
     "http",
     "shell",
     "power-off",
+    "replace-disks",
     "start",
     "shut-down",
     "reset",
@@ -94,6 +96,7 @@ impl Reader<'_> {
     fn action(&self) -> Result<Action> {
         Ok(match self.verb {
             "power-off" => Action::PowerOff(action::PowerOff(self.machine()?)),
+            "replace-disks" => Action::ReplaceDisks(action::ReplaceDisks(self.machine()?)),
             "start" => Action::Start(action::Start(self.machine()?)),
             "shut-down" => Action::ShutDown(action::ShutDown(self.machine()?)),
             "reset" => Action::Reset(action::Reset(self.machine()?)),

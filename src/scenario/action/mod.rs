@@ -19,7 +19,7 @@ pub use link::{
 };
 pub use load::{StartLoad, StopLoad};
 pub use network::{Partition, Provider, ResetNetwork};
-pub use power::{Pause, PowerOff, Reboot, Reset, Resume, ShutDown, Start};
+pub use power::{Pause, PowerOff, Reboot, ReplaceDisks, Reset, Resume, ShutDown, Start};
 pub use process::Kill;
 pub use unit::{MaskUnit, OnUnit, RestartUnit, StartUnit, StopUnit, UnmaskUnit};
 
@@ -35,7 +35,7 @@ macro_rules! each_action {
     ($then:ident) => {
         $then! {
             ClearImpairment, Delete, Disconnect, Impair, Kill, LinkDown, LinkUp, MaskUnit,
-            Partition, Pause, PowerOff, Provider, Reboot, Reconnect, Reset, ResetNetwork,
+            Partition, Pause, PowerOff, Provider, Reboot, Reconnect, ReplaceDisks, Reset, ResetNetwork,
             RestartUnit, Restore, Resume, Run, SetClock, ShutDown, Start, StartLoad, StartUnit,
             StopLoad, StopUnit, UnmaskUnit, Write,
         }

@@ -1,4 +1,4 @@
-//! `power-off`, `start`, `shut-down`, `reset`, `reboot`, `pause`, `resume`: a machine's power.
+//! `power-off`, `start`, `replace-disks`, `shut-down`, `reset`, `reboot`, `pause`, `resume`: a machine's power.
 
 use super::action_kinds;
 use crate::error::Result;
@@ -12,6 +12,8 @@ action_kinds! {
     ShutDown(Name): is_machine, |name| format!("shut down {}", name.get_ref());
     /// A machine that is off is started; the step ends when it is up.
     Start(Name): is_machine, |name| format!("start {}", name.get_ref());
+    /// A machine that is off gets new disks, with its image on them and nothing else.
+    ReplaceDisks(Name): is_machine, |name| format!("replace the disks of {}", name.get_ref());
     /// The reset button: off and on between two instructions.
     Reset(Name): is_machine, |name| format!("reset {}", name.get_ref());
     /// An orderly restart; the step ends when it is up again.

@@ -141,6 +141,8 @@ pub(crate) struct RawCache {
 pub(crate) struct RawServerChange {
     /// One more server, with all that this one has but its addresses.
     pub like: Option<Spanned<String>>,
+    /// One more server, with these roles.
+    pub roles: Option<Spanned<Vec<Spanned<String>>>>,
     /// Roles besides those that it has.
     #[serde(default)]
     pub add_roles: Vec<Spanned<String>>,

@@ -24,16 +24,25 @@ pub(crate) fn servers(
     sources: &Sources,
 ) -> Result<()> {
     for (name, server) in &change.1.servers {
-        match &server.like {
-            Some(like) => {
+        match (&server.like, &server.roles) {
+            (Some(_), Some(roles)) => {
+                let message = "a new server is like another one, or has roles of its own";
+                let hint = "keep one of the two; `add-roles` adds to those of `like`";
+                return Err(sources.error(roles.span(), message).hint(hint));
+            }
+            (Some(like), None) => {
                 let new = copy(name, like, change, architecture, sources)?;
                 architecture.servers.insert(name.clone(), new);
                 join(like.get_ref(), name, architecture);
             }
-            None if !architecture.servers.contains_key(name.get_ref().as_str()) => {
+            (None, Some(roles)) => {
+                let new = with_roles(name, roles.get_ref(), change, architecture, sources)?;
+                architecture.servers.insert(name.clone(), new);
+            }
+            (None, None) if !architecture.servers.contains_key(name.get_ref().as_str()) => {
                 return Err(no_such(name, &architecture.servers, sources));
             }
-            None => {}
+            (None, None) => {}
         }
         if let Some(own) = architecture.servers.get_mut(name.get_ref().as_str()) {
             lay_over(server, own);
@@ -49,8 +58,43 @@ fn no_such(
 ) -> crate::error::Error {
     let known: Vec<String> = servers.keys().map(|key| key.get_ref().clone()).collect();
     let nearest = crate::names::suggest(name.get_ref(), known.iter().map(String::as_str));
-    unknown("server", name, &known, sources)
-        .hint(format!("{nearest}; a new one says which it is like: `like = \"web2\"`"))
+    unknown("server", name, &known, sources).hint(format!(
+        "{nearest}; a new one says which it is like (`like = \"web2\"`), or its `roles`"
+    ))
+}
+
+/// A server of its own kind, in the networks in which the user gives it addresses.
+fn with_roles(
+    name: &Spanned<String>,
+    roles: &[Spanned<String>],
+    (in_name, change): (&Spanned<String>, &RawOverride),
+    architecture: &RawArchitecture,
+    sources: &Sources,
+) -> Result<RawServer> {
+    if architecture.servers.contains_key(name.get_ref().as_str()) {
+        let message = format!("there is a server `{}` already", name.get_ref());
+        return Err(sources
+            .error(name.span(), message)
+            .hint("`roles` makes a new server; `add-roles` adds to those of this one"));
+    }
+    let Some(written) = change.addresses.get(name.get_ref().as_str()) else {
+        let (server, architecture) = (name.get_ref(), in_name.get_ref());
+        return Err(sources.error(name.span(), format!("{server} has no addresses")).hint(
+            format!(
+                "add `[architectures.{architecture}.addresses.{server}.private]` with `v4` and `v6`"
+            ),
+        ));
+    };
+    let addresses = written.keys().map(|network| (network.clone(), RawAddresses::default()));
+    Ok(RawServer {
+        roles: roles.to_vec(),
+        addresses: addresses.collect(),
+        server_id: None,
+        ssh: None,
+        disk: None,
+        data: None,
+        packages: Vec::new(),
+    })
 }
 
 /// A server with all that `like` has but its addresses, which are the user's.
