@@ -119,7 +119,8 @@ fn every_line_of_it_may_be_uncommented_alone() {
     assert_eq!(complaint(&validator, &third), None);
     let mut defaults = 0;
     for (table, line, example) in keys() {
-        let together = table.contains("web3") || table.contains("[sources.");
+        let new = ["web3", "witness1", "[sources."];
+        let together = new.iter().any(|one| table.contains(one));
         let content = if line.starts_with("web-root") { "content = \"website\"\n" } else { "" };
         let text = format!("{content}{table}\n{line}\n");
         if together {
@@ -290,7 +291,7 @@ const BAD: &[&str] = &[
     "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.256\"",
     "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.011\"",
     "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:db8::12345\"",
-    "[architectures.arch4.servers.web3]\nroles = [\"web\"]",
+    "[architectures.arch4.servers.web3]\nroles = [\"Web\"]",
     "[architectures.arch4.servers.web3]\nlike = \"Web2\"",
     "[architectures.arch4.servers.web1]\nadd-roles = [\"Cache\"]",
     "[architectures.arch4.servers.web1]\nssh = [\"Private\"]",

@@ -217,13 +217,7 @@ impl Agent<'_> {
 
     fn turn(&mut self) -> Result<(), String> {
         self.is_leaving = self.settings.run.join("leave").exists();
-        // Of two networks the other one may be up: the server is heard, and of no use to writers.
-        let is_cut = self
-            .settings
-            .database
-            .as_ref()
-            .is_some_and(|database| !threads::has_carrier(&database.carrier));
-        self.member.leave(self.is_leaving || is_cut);
+        self.member.leave(self.is_leaving || self.is_cut());
         // What a person has said, once.
         let said = |name: &str| fs::remove_file(self.settings.run.join(name)).is_ok();
         if said("takeover") {
@@ -243,6 +237,13 @@ impl Agent<'_> {
         self.end_what_hangs();
         self.start_what_is_dead();
         Ok(())
+    }
+
+    /// Whether no write gets from or to this database: of two networks the other one may be up, so
+    /// that the server is heard all the same.
+    fn is_cut(&self) -> bool {
+        let database = self.settings.database.as_ref();
+        database.is_some_and(|database| !threads::has_carrier(&database.carrier))
     }
 
     fn act(&mut self, actions: Vec<Action>) -> Result<(), String> {

@@ -50,7 +50,8 @@ impl Agent<'_> {
                 && !self.copies
                 && self.answered_look.is_some_and(|at| at.elapsed() < self.milliseconds(2000)),
             // Not at once: readers do not have to leave while the role moves.
-            writes: self.writer_seen.is_some_and(|at| at.elapsed() < self.milliseconds(5000)),
+            writes: !self.is_cut()
+                && self.writer_seen.is_some_and(|at| at.elapsed() < self.milliseconds(5000)),
             set_aside: aside.iter().map(|path| path.display().to_string()).collect(),
         }
         .text();
