@@ -149,7 +149,6 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "vm-tests/arch1/power-cut.toml",
     "vm-tests/arch1/reads-from-the-cache.toml",
     "vm-tests/arch2/application-out-of-sight.toml",
-    "vm-tests/arch2/application-server-lost.toml",
     "vm-tests/arch2/static-files.toml",
     "vm-tests/arch2/visitors-address.toml",
     "vm-tests/arch3/php-dies.toml",
@@ -195,5 +194,4 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "vm-tests/arch6/web-software-dies.toml",
     "vm-tests/arch6/whole-server-lost.toml",
     "vm-tests/arch6/writer-loses-power.toml",
-    "vm-tests/arch6/writers-database-dies.toml",
 ];

@@ -66,7 +66,7 @@ fn built_in_scenarios_that_read_the_demo_site_say_so() {
         assert_eq!(text.contains("\ndemo-site = true\n"), reads, "{path}");
         count += usize::from(reads);
     }
-    assert_eq!(count, 43);
+    assert_eq!(count, 42);
 }
 
 #[test]
