@@ -61,6 +61,8 @@ impl Members {
 
 /// Bits of an epoch that changes by themselves count in.
 const FORCED: u32 = 40;
+/// Of them those that count until the replica has followed a history that a person has chosen.
+const UNFOLLOWED: u32 = 20;
 
 /// What the register holds: who takes writes, and whether the other database has them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,7 +89,9 @@ impl Config {
 
     /// The replica has everything again.
     pub(crate) fn joined(self) -> Config {
-        Config { epoch: self.epoch + 1, both: true, ..self }
+        let followed = ((self.epoch >> FORCED) << FORCED) + (1 << UNFOLLOWED);
+        let epoch = if self.is_forced() { followed } else { self.epoch + 1 };
+        Config { epoch, both: true, ..self }
     }
 
     /// The replica takes over; the old primary is out until it has everything.
@@ -106,9 +110,10 @@ impl Config {
         Config { epoch: ((self.epoch >> FORCED) + 1) << FORCED, ..self }
     }
 
-    /// Whether a person has just said so, and nothing was decided since.
+    /// Whether a person has said so, and both have not been in sync since: what the other one has
+    /// may be another history.
     pub(crate) fn is_forced(self) -> bool {
-        self.was_forced() && self.epoch.trailing_zeros() >= FORCED
+        self.was_forced() && self.epoch & ((1 << FORCED) - 1) < 1 << UNFOLLOWED
     }
 
     /// Whether a person has ever made a database the primary that may have lacked writes: then

@@ -109,6 +109,8 @@ pub struct Member {
     is_forced: bool,
     /// Whether a person has said that what the others know of the register is to count.
     recovers_anyway: bool,
+    /// Whether the own data are a backup's, and have taken no writes since.
+    is_restored: bool,
     /// Since when no majority was heard.
     isolated_since: Option<u64>,
     /// The epoch in which the primary was told to wait for its replica, to count on it again.
@@ -190,6 +192,7 @@ impl Member {
             leaves: false,
             is_forced: false,
             recovers_anyway: false,
+            is_restored: false,
             isolated_since: None,
             joining: None,
             join_after: 0,
@@ -254,6 +257,12 @@ impl Member {
     /// Whether the machine is about to be stopped: then the other one is to take over, if it may.
     pub fn leave(&mut self, leaves: bool) {
         self.leaves = leaves;
+    }
+
+    /// Whether a person has put a backup back: then the other one may have what was acknowledged
+    /// after it, and is not counted on, nor is its data given up for good.
+    pub fn restored(&mut self, is_restored: bool) {
+        self.is_restored = is_restored;
     }
 
     /// A person says that the primary is lost for good: this database takes over as soon as it

@@ -94,6 +94,7 @@ impl Node {
             mount -t overlay overlay -o lowerdir={tree},upperdir={folder}/upper,workdir={folder}/work {folder}/root
             cd {folder}/root
             mount -t proc proc proc
+            mount -t sysfs -o ro sysfs sys
             mount --rbind /dev dev
             mount -t tmpfs tmpfs run
             mount -t tmpfs tmpfs tmp

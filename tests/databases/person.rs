@@ -87,6 +87,11 @@ fn has_kept(node: &Node, kind: &str) -> Result<(), String> {
 }
 
 fn primary_is_lost(rig: &mut Rig) -> Result<(), String> {
+    // A word that nobody waits for is not kept for later.
+    let (primary, replica) = (rig.place(Primary)?, rig.place(Replica)?);
+    if rig.says(replica, "takeover", rig.nodes[primary].name()).is_ok() {
+        return Err("a takeover while the primary is well".to_owned());
+    }
     let (primary, replica, before, _) = rig.part()?;
     rig.power_off(primary)?;
     rig.start(replica)?;
@@ -176,6 +181,8 @@ fn backup_is_restored(rig: &mut Rig) -> Result<(), String> {
     rig.start(replica)?;
     rig.wait_until_whole()?;
     rig.both_have(&[before, after].concat())?;
+    // What it had after the backup was acknowledged.
+    rig.nodes[replica].run("ls -d /var/lib/mysql/.set-aside-acknowledged-*")?;
     let there = rig.nodes[replica].run("mariadb -BN -e 'SELECT id FROM app.ledger'")?;
     let undone = late.iter().filter(|id| there.lines().any(|line| line == id.to_string()));
     if undone.count() > 0 {
@@ -198,11 +205,12 @@ CREATE DATABASE /*!32312 IF NOT EXISTS*/ `shop`;
 USE `shop`;
 DROP TABLE IF EXISTS `order`;
 CREATE TABLE `order` (`id` int NOT NULL AUTO_INCREMENT PRIMARY KEY, `text` varchar(99)) ENGINE=InnoDB;
+CREATE TABLE `a\\b c` (`id` int) ENGINE=InnoDB;
 CREATE TABLE `part` (`of` int, CONSTRAINT `of` FOREIGN KEY (`of`) REFERENCES `order` (`id`)) ENGINE=InnoDB;
 INSERT INTO `order` VALUES (1,'USE `shop`;'),(2,'it''s');
 INSERT INTO `part` VALUES (2);
 DELIMITER ;;
-/*!50003 CREATE*/ /*!50017 DEFINER=`shop`@`%`*/ /*!50003 TRIGGER `counts` BEFORE INSERT ON `order` FOR EACH ROW SET NEW.text = CONCAT(NEW.text, '!') */;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`shop`@`%`*/ /*!50003 TRIGGER `counts all` BEFORE INSERT ON `order` FOR EACH ROW SET NEW.text = CONCAT(NEW.text, '!') */;;
 CREATE DEFINER=`shop`@`%` FUNCTION `orders`() RETURNS int
 BEGIN
   RETURN (SELECT COUNT(*) FROM `order`);
@@ -210,7 +218,8 @@ END ;;
 DELIMITER ;
 /*!50001 CREATE ALGORITHM=UNDEFINED */
 /*!50013 DEFINER=`shop`@`%` SQL SECURITY DEFINER */
-/*!50001 VIEW `last` AS select max(`order`.`id`) AS `id` from `order` */;
+/*!50001 VIEW `last` AS select max(`order`.`id`) AS `id`, `orders`() AS `n` from `order` */;
+ALTER DATABASE `shop` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
 SET @@SESSION.SQL_LOG_BIN = @MYSQLDUMP_TEMP_LOG_BIN;
 -- Dump completed on 2026-11-30  3:14:15
 ";
@@ -257,6 +266,9 @@ fn dump_is_moved_in(rig: &mut Rig) -> Result<(), String> {
         }
     }
     rig.both_have(&before)?;
+    // It runs no program.
+    drop(move_in(rig, &DUMP.replace("USE `shop`;\n", "\\! touch /tmp/escaped\n")));
+    rig.nodes[primary].run("test ! -e /tmp/escaped")?;
     for (head, end) in EXPORTS {
         let table = "CREATE TABLE `exported` (\n  `id` int NOT NULL PRIMARY KEY\n);\n";
         match move_in(rig, &format!("{head}{table}")) {
@@ -269,7 +281,7 @@ fn dump_is_moved_in(rig: &mut Rig) -> Result<(), String> {
         }
     }
     let said = move_in(rig, DUMP)?;
-    if !said.contains("2 tables") {
+    if !said.contains("3 tables") {
         return Err(said);
     }
     let look =
@@ -278,10 +290,14 @@ fn dump_is_moved_in(rig: &mut Rig) -> Result<(), String> {
     for place in [primary, replica] {
         let said = rig.nodes[place].run(
             "mariadb -BN app -e 'SELECT GROUP_CONCAT(text ORDER BY id) FROM `order`; \
-             SELECT id, orders() FROM last; SELECT COUNT(*) FROM part; SHOW DATABASES; \
+             SELECT id, n FROM last; SELECT COUNT(*) FROM part; SHOW DATABASES; \
+             SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = \"app\"; \
+             SELECT DEFINER FROM information_schema.VIEWS WHERE TABLE_SCHEMA = \"app\"; \
+             SELECT JSON_VALUE(Priv, \"$.account_locked\") FROM mysql.global_priv WHERE User = \"app_code\"; \
              SELECT COUNT(*) FROM mysql.global_priv WHERE User LIKE \"imagebuild_move%\"'",
         )?;
-        let rows = "USE `shop`;,it's,new!\n3\t3\n1\napp\nimagebuild\ninformation_schema\nmysql\nperformance_schema\nsys\n0\n";
+        let rows = "USE `shop`;,it's,new!\n3\t3\n1\napp\nimagebuild\ninformation_schema\nmysql\nperformance_schema\nsys\n\
+                    app_code@localhost\napp_code@localhost\n1\n0\n";
         if said != rows {
             return Err(format!("{} has:\n{said}", rig.nodes[place].name()));
         }

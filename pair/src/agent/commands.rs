@@ -1,6 +1,5 @@
 //! What a database is told, as SQL, and by the programs that start and kill it.
 
-use crate::copying;
 use crate::look::{Look, tables};
 use crate::session::{Session, literal};
 use crate::settings::{Database, Settings};
@@ -172,7 +171,6 @@ impl Commander {
     fn statements(&self, command: Command) -> String {
         match command {
             Command::Found => FOUND.to_owned(),
-            Command::Open if copying::was_restored(&self.database.data) => self.open(ANEW),
             Command::Open => self.open(NEW_NUMBERS),
             Command::OpenAnew => self.open(ANEW),
             Command::Close => String::new(),
@@ -247,7 +245,7 @@ const NEW_NUMBERS: &str = "SET SESSION gtid_seq_no = 1000000 + GREATEST(
   CAST(SUBSTRING_INDEX(@@gtid_slave_pos, '-', -1) AS UNSIGNED));
 CREATE DATABASE IF NOT EXISTS imagebuild;";
 
-/// The same after a restore, or where a person has chosen one of two histories: the number is
+/// The same where a person has chosen one of two histories, or restored one: the number is
 /// higher than any that was given before, also by a server that is not there (microseconds since
 /// 1970), and the log begins with it. Whoever comes with another one finds that it cannot follow.
 const ANEW: &str =

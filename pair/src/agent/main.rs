@@ -112,7 +112,7 @@ fn run(words: &[&str]) -> Result<ExitCode, String> {
             Ok(code(age.is_some_and(|age| age.as_secs() < 3 * factor())))
         }
         ["leave"] => leave(&settings),
-        ["takeover"] => takeover(&settings, &state()?),
+        ["takeover"] => takeover(&settings, state),
         ["recover"] => recover(&settings, &state()?),
         ["swap"] => match &settings.database {
             Some(database) => copying::complete(&database.data)
@@ -165,13 +165,31 @@ fn leave(settings: &Settings) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn takeover(settings: &Settings, state: &str) -> Result<ExitCode, String> {
+fn takeover(
+    settings: &Settings,
+    state: impl Fn() -> Result<String, String>,
+) -> Result<ExitCode, String> {
+    // While a command has no answer nothing is needed.
+    let waits = |text: &str| {
+        let needs = report::value(text, "needs");
+        needs.starts_with("MayLackWrites") || needs.starts_with("TwoHistories")
+    };
+    let mut state_now = state()?;
+    for _ in 0..20 * factor() {
+        if waits(&state_now) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        state_now = state()?;
+    }
+    let state = &state_now;
     let role = report::value(state, "role");
     // Of two, one that was started after the other one was lost does not know what it is.
     let is_last = settings.members.len() == 2 && role == "unknown";
     let is_one_of_two = report::value(state, "needs").starts_with("TwoHistories");
-    if settings.database.is_none() || !(role == "replica" || is_last || is_one_of_two) {
-        return Err("only a replica takes over".to_owned());
+    // Without the need nothing would come of it today, and something tomorrow.
+    if settings.database.is_none() || !(waits(state) || is_last) {
+        return Err("this database waits for no takeover: see `imagebuild-replication`".to_owned());
     }
     let other = settings.members.iter().take(2).find(|peer| *peer != settings.own());
     let other = other.map_or("", |peer| &peer.name);

@@ -17,7 +17,7 @@ pub(crate) struct Report<'a> {
     /// What has happened last that a person may want to know.
     pub(crate) said: &'a str,
     pub(crate) copies: bool,
-    /// Whether it has been told that the machine is about to stop.
+    /// Whether it hands the writes over: the machine is about to stop, or has no carrier.
     pub(crate) is_leaving: bool,
     /// Whether readers are let in.
     pub(crate) reads: bool,

@@ -5,6 +5,7 @@ mod database;
 mod show;
 
 use crate::commands::{Commander, Process};
+use crate::copying;
 use crate::look::{Look, Told};
 use crate::register_file::{Found, RegisterFile};
 use crate::settings::Settings;
@@ -218,6 +219,9 @@ impl Agent<'_> {
     fn turn(&mut self) -> Result<(), String> {
         self.is_leaving = self.settings.run.join("leave").exists();
         self.member.leave(self.is_leaving || self.is_cut());
+        if let Some(database) = &self.settings.database {
+            self.member.restored(copying::was_restored(&database.data));
+        }
         // What a person has said, once.
         let said = |name: &str| fs::remove_file(self.settings.run.join(name)).is_ok();
         if said("takeover") {

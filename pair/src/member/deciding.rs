@@ -142,6 +142,10 @@ impl Member {
             }
             return;
         }
+        if self.is_restored && !config.is_forced() {
+            self.change(config, config.alone().of_this_history(), actions);
+            return;
+        }
         // The address need not wait for what is done in a moment.
         self.takes_over = status.writable && !self.is_long(self.closed_since, self.times.lease);
         let command = if status.replication != Replication::Stopped {

@@ -30,8 +30,20 @@ impl Member {
         let known: Vec<Acceptor> = replies.values().flatten().copied().collect();
         let all_know = known.len() == replies.len();
         if all_know || known.iter().all(|one| one.is_empty()) || self.recovers_anyway {
+            let is_majority = known.len() >= self.members.majority();
+            let mut acceptor = Acceptor::of_others(known);
+            if self.recovers_anyway && !is_majority {
+                // What was decided last may be another value, which only those knew that have
+                // forgotten it: nobody may count on both, and what the other one has is kept. As
+                // if this voter had accepted that in a round of its own, which all find who ask
+                // so many that it could have been chosen: those that still have to recover, too.
+                acceptor.accepted = acceptor.accepted.map(|(_, config)| {
+                    let ballot = Ballot { by: self.own, ..acceptor.promised };
+                    (ballot, config.alone().of_this_history())
+                });
+                acceptor.promised.by = self.own;
+            }
             self.recovers_anyway = false;
-            let acceptor = Acceptor::of_others(known);
             self.acceptor = Some(acceptor);
             self.need = None;
             actions.push(Action::Save(acceptor));

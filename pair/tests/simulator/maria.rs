@@ -85,6 +85,8 @@ pub(crate) struct Maria {
     mark: usize,
     /// Its log begins after so much of its history.
     log_from: usize,
+    /// Its data are a backup's, and have taken no writes since.
+    pub(crate) restored: bool,
 }
 
 impl Maria {
@@ -113,6 +115,7 @@ impl Maria {
             replica: None,
             mark: 0,
             log_from: 0,
+            restored: false,
         }
     }
 
@@ -165,7 +168,7 @@ impl Maria {
     /// A person puts a backup back: an empty one will do.
     pub(crate) fn restore(&mut self) {
         self.data = Data::Some;
-        self.log_from = 1;
+        self.restored = true;
     }
 
     /// Whether it knows that it may have lost what it had received.
@@ -345,6 +348,7 @@ impl Maria {
                 if command == Command::OpenAnew {
                     // With a transaction that nobody else has.
                     self.log_from = self.history.len() + 1;
+                    self.restored = false;
                 }
                 assert!(self.received.is_empty(), "opened before all is applied");
                 self.open = true;

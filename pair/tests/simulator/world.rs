@@ -377,6 +377,10 @@ impl World {
         let is_cut = self.cut_off.get(&node).is_some_and(|faults| *faults > 0);
         let since = self.cut_since.get(&node).copied().unwrap_or(0);
         let is_connected = !is_cut || now < since + 450;
+        let machine = self.machine(node);
+        if let Some(member) = &mut machine.member {
+            member.restored(machine.maria.restored);
+        }
         self.event(node, Event::Tick { now, database, is_connected });
     }
 
@@ -580,8 +584,9 @@ impl World {
         }
         self.newest_chosen = self.chosen.values().next_back().copied();
         // In the order of rounds each value is the one before, or its successor.
-        // A person's word begins a thousand milliards of new epochs.
-        let begins = |config: &Config| config.epoch.trailing_zeros() >= 40;
+        // A person's word begins a thousand milliards of new epochs, and the first that both are in
+        // sync in after it is the millionth.
+        let begins = |config: &Config| config.epoch.trailing_zeros() >= 20;
         let follows = |one: &Config, next: &Config| {
             one == next || one.epoch + 1 == next.epoch || (begins(next) && one.epoch < next.epoch)
         };

@@ -63,6 +63,20 @@ fn no_such(
     ))
 }
 
+/// Refuses to make a server that is there.
+fn must_be_new(
+    name: &Spanned<String>,
+    hint: &str,
+    architecture: &RawArchitecture,
+    sources: &Sources,
+) -> Result<()> {
+    if !architecture.servers.contains_key(name.get_ref().as_str()) {
+        return Ok(());
+    }
+    let message = format!("there is a server `{}` already", name.get_ref());
+    Err(sources.error(name.span(), message).hint(hint))
+}
+
 /// A server of its own kind, in the networks in which the user gives it addresses.
 fn with_roles(
     name: &Spanned<String>,
@@ -71,12 +85,12 @@ fn with_roles(
     architecture: &RawArchitecture,
     sources: &Sources,
 ) -> Result<RawServer> {
-    if architecture.servers.contains_key(name.get_ref().as_str()) {
-        let message = format!("there is a server `{}` already", name.get_ref());
-        return Err(sources
-            .error(name.span(), message)
-            .hint("`roles` makes a new server; `add-roles` adds to those of this one"));
-    }
+    must_be_new(
+        name,
+        "`roles` makes a new server; `add-roles` adds to those of this one",
+        architecture,
+        sources,
+    )?;
     let Some(written) = change.addresses.get(name.get_ref().as_str()) else {
         let (server, architecture) = (name.get_ref(), in_name.get_ref());
         return Err(sources.error(name.span(), format!("{server} has no addresses")).hint(
@@ -105,12 +119,12 @@ fn copy(
     architecture: &RawArchitecture,
     sources: &Sources,
 ) -> Result<RawServer> {
-    if architecture.servers.contains_key(name.get_ref().as_str()) {
-        let message = format!("there is a server `{}` already", name.get_ref());
-        return Err(sources
-            .error(name.span(), message)
-            .hint("`like` makes a new server: take it out, or give the new one another name"));
-    }
+    must_be_new(
+        name,
+        "`like` makes a new server: take it out, or give the new one another name",
+        architecture,
+        sources,
+    )?;
     let Some(old) = architecture.servers.get(like.get_ref().as_str()) else {
         let known: Vec<String> =
             architecture.servers.keys().map(|key| key.get_ref().clone()).collect();

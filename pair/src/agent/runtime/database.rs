@@ -51,12 +51,13 @@ impl Agent<'_> {
                     Command::Follow(_) => self.told = Some((process, Told::Follow)),
                     Command::StopFollowing => self.told = Some((process, Told::Stop)),
                     Command::Wait => self.waits += 1,
-                    Command::Open | Command::OpenAnew => {
+                    Command::OpenAnew => {
                         if let Some(database) = &self.settings.database {
                             copying::forget_restore(&database.data);
                         }
                     }
                     Command::Found
+                    | Command::Open
                     | Command::Close
                     | Command::NoWait
                     | Command::Copy(_)

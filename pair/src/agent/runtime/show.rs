@@ -41,7 +41,7 @@ impl Agent<'_> {
             status,
             position: look.map_or("unknown".to_owned(), |look| look.position.clone()),
             lag: look.and_then(|look| look.lag),
-            is_leaving: self.is_leaving,
+            is_leaving: self.is_leaving || self.is_cut(),
             said: self.unanswered.as_ref().unwrap_or(&self.said),
             copies: self.copies,
             // A command that takes a moment is no reason to send readers away; who is late, or
@@ -58,9 +58,10 @@ impl Agent<'_> {
         if has_changed {
             self.shown = Some(now);
             self.announce(now);
-            // Both have everything again: what was acknowledged alone, too.
+            // The other one has everything again: what was acknowledged alone, too. Not by the word
+            // of a register that was recovered: then this one may not be the primary any more.
             if let (Some(database), Some(config)) = (&self.settings.database, now.0) {
-                if config.both {
+                if config.both && config.primary == self.own {
                     copying::unmark_alone(&database.data);
                 }
             }
