@@ -79,6 +79,7 @@ fn sources() -> BTreeMap<&'static str, &'static str> {
         "src/member/deciding.rs",
         "src/member/hearing.rs",
         "src/member/rounds.rs",
+        "src/member/tests.rs",
         "src/message.rs",
         "src/register.rs",
         "src/times.rs",

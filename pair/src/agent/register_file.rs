@@ -166,7 +166,7 @@ mod tests {
     fn settings(own: &str) -> Settings {
         let text = format!(
             "own {own}\nmember a 10.0.0.1\nmember b 10.0.0.2\nmember c 10.0.0.3\nport 1\n\
-             secret /s\nregister /r\nrun /run\ndata /d\nclients /c\npassword /p\nalone-after 800\nmax-lag 5\nkill k\nstop s\nstart s\n"
+             secret /s\nregister /r\nrun /run\ncarrier eth1\ndata /d\nclients /c\npassword /p\nalone-after 800\nmax-lag 5\nkill k\nstop s\nstart s\n"
         );
         Settings::read(&text).unwrap()
     }

@@ -14,6 +14,7 @@
 //! links eth0 eth1
 //! gateways 192.168.0.1
 //! # a database's alone:
+//! carrier eth1
 //! data /var/lib/mysql
 //! clients /usr/lib/imagebuild/database-clients
 //! password /run/credentials/@system/database.replication-password
