@@ -70,7 +70,7 @@ mod tests {
         // Its own scenarios name servers on networks; these are for all.
         let mut tree = Tree::default();
         for (file, content) in spec.tree.below("vm-tests/all") {
-            tree.insert(&format!("vm-tests/all/{file}"), content.content.to_vec());
+            tree.insert(format!("vm-tests/all/{file}"), content.content.to_vec());
         }
         let has = |architecture: &Architecture| {
             let all = Scenario::of_architecture(&tree, architecture).unwrap();
