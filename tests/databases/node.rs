@@ -52,7 +52,7 @@ impl Node {
     /// Its files: the packages below, the configuration and what is written above.
     pub(crate) fn new(place: usize, lower: &Lower, folder: &Path) -> Result<Node, String> {
         let folder = folder.join(MACHINES[place].0);
-        for name in ["root", "upper", "work", "data"] {
+        for name in ["root", "upper", "work", "data", "shared"] {
             fs::create_dir_all(folder.join(name)).map_err(|e| e.to_string())?;
         }
         let upper = folder.join("upper");
@@ -99,6 +99,8 @@ impl Node {
             mount -t tmpfs tmpfs run
             mount -t tmpfs tmpfs tmp
             mount --bind {folder}/data var/lib/mysql
+            # For files of the test: what is written below an overlay may not be seen in it.
+            mount --bind {folder}/shared mnt
             mkdir -p run/credentials/@system run/imagebuild/pair run/lock run/mysqld
             printf pairs-secret >run/credentials/@system/pair.secret
             printf 'app-\\password' >run/credentials/@system/database.app-password

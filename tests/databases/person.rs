@@ -171,9 +171,9 @@ fn all_registers_are_lost(rig: &mut Rig) -> Result<(), String> {
 fn backup_is_restored(rig: &mut Rig) -> Result<(), String> {
     let (primary, replica, before, late) = rig.part()?;
     // As `imagebuild-backup` does it, of a replica that is off instead of a snapshot.
-    let backup = rig.nodes[primary].folder.join("upper/root/backup.tar.zst");
+    let backup = rig.nodes[primary].folder.join("shared/backup.tar.zst");
     rig.nodes[replica].pack_data(&backup)?;
-    rig.nodes[primary].run("imagebuild-restore /root/backup.tar.zst")?;
+    rig.nodes[primary].run("imagebuild-restore /mnt/backup.tar.zst")?;
     rig.wait_until_alone(primary)?;
     let node = &rig.nodes[primary];
     wait_until("it takes writes", PATIENCE, || node.state("writes") == "yes")?;
@@ -188,7 +188,7 @@ fn backup_is_restored(rig: &mut Rig) -> Result<(), String> {
     if undone.count() > 0 {
         return Err("rows of after the backup are back".to_owned());
     }
-    rig.nodes[primary].run("rm -r /var/lib/mysql/.before-restore-* /root/backup.tar.zst")?;
+    rig.nodes[primary].run("rm -r /var/lib/mysql/.before-restore-* /mnt/backup.tar.zst")?;
     rig.nodes[replica].run("rm -rf /var/lib/mysql/.set-aside-*").map(drop)
 }
 
@@ -244,8 +244,8 @@ fn dump_is_moved_in(rig: &mut Rig) -> Result<(), String> {
     let (primary, replica) = (rig.place(Primary)?, rig.place(Replica)?);
     let before = rig.write_rows()?;
     let move_in = |rig: &Rig, text: &str| {
-        put(&rig.nodes[primary].folder.join("upper/root/dump.sql"), text)?;
-        rig.nodes[primary].run("imagebuild-move-in --replace </root/dump.sql")
+        put(&rig.nodes[primary].folder.join("shared/dump.sql"), text)?;
+        rig.nodes[primary].run("imagebuild-move-in --replace </mnt/dump.sql")
     };
     // One that breaks in its middle, is cut off, or wants more than its own database.
     let reaches = DUMP.replace(
