@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::progress;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -126,9 +126,16 @@ impl Program {
     /// # Errors
     /// When the program cannot be started.
     pub fn spawn(self) -> Result<Spawned> {
+        self.keep(Program::start)
+    }
+
+    fn keep(
+        self,
+        start: impl FnOnce(&Program) -> Result<Running> + Send + 'static,
+    ) -> Result<Spawned> {
         let (tell, hear) = std::sync::mpsc::channel();
         let keeper = std::thread::spawn(move || {
-            let running = self.start()?;
+            let running = start(&self)?;
             // The receiver waits for this; it cannot have gone away.
             drop(tell.send(Arc::clone(&running.0)));
             self.finish(&running)
@@ -139,17 +146,33 @@ impl Program {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    /// Starts the program and gives pipes to its standard input and output: what was set as
+    /// its input is not used. Dropping the [`Spawned`] ends it.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn converse(self) -> Result<(PipeWriter, PipeReader, Spawned)> {
+        let pipe = || std::io::pipe().map_err(|cause| self.cannot_run(&cause));
+        let ((stdin, to), (from, stdout)) = (pipe()?, pipe()?);
+        let spawned = self.keep(|program| {
+            // Dropped as soon as the program has its ends, or nobody would see its own end.
+            program.begin(|command| command.stdin_file(stdin).stdout_file(stdout))
+        })?;
+        Ok((to, from, spawned))
+    }
+
     fn start(&self) -> Result<Running> {
+        self.begin(|command| command.stdin_bytes(self.stdin.clone()).stdout_capture())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn begin(&self, pipes: impl FnOnce(duct::Expression) -> duct::Expression) -> Result<Running> {
         if !self.quiet {
             progress::command(&self.pasteable());
         }
-        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..])
-            .full_env(self.env.iter().cloned())
-            .stdin_bytes(self.stdin.clone())
-            .stdout_capture()
-            .stderr_capture()
-            .unchecked();
+        let command = duct::cmd(&self.argv[0], &self.argv[1..]);
+        let mut expression =
+            pipes(command).full_env(self.env.iter().cloned()).stderr_capture().unchecked();
         if let Some(dir) = &self.dir {
             expression = expression.dir(dir);
         }
@@ -407,6 +430,19 @@ mod tests {
         assert!(!spawned.has_ended());
         drop(spawned);
         assert!(start.elapsed().as_secs() < 30);
+    }
+
+    #[test]
+    fn a_program_is_talked_with() {
+        let (mut to, from, spawned) = Program::new("/bin/sh")
+            .args(["-c", "read line; echo $line; echo end >&2"])
+            .converse()
+            .unwrap();
+        let mut said = String::new();
+        to.write_all(b"word\n").unwrap();
+        std::io::BufReader::new(from).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "word\n");
+        assert_eq!(spawned.wait().unwrap().stderr, b"end\n");
     }
 
     #[test]

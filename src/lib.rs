@@ -13,6 +13,7 @@ pub mod diff;
 pub mod error;
 pub mod exec;
 pub mod explain;
+pub mod flash;
 pub mod fs;
 #[cfg(test)]
 #[path = "../tests/fuzzer/mod.rs"]

@@ -6,6 +6,7 @@ use super::{Build, Inputs, disk};
 use crate::error::{Error, Result};
 use crate::fs::{self, Sha256Digest};
 use crate::image::disk::Disk;
+use crate::image::manifest::Manifest;
 use crate::image::{qcow2, raw, raw_zst, vhdx, vmdk};
 use crate::progress;
 use crate::store::Object;
@@ -76,19 +77,16 @@ impl Build<'_> {
     /// # Errors
     /// Those of the steps, and of writing; a file that was there stays whole.
     pub fn write(&self, format: Format, out: &Path) -> Result<(PathBuf, bool)> {
-        let image = &self.plan.disk;
         let file = self.check_output(format, out)?;
         let object = self.provide(&self.plan.last)?;
-        let manifest: crate::image::manifest::Manifest = object.json("manifest.json")?;
+        let manifest: Manifest = object.json("manifest.json")?;
         let small = self.small_files(&object, out)?;
         let same =
             small.iter().all(|(path, text)| std::fs::read(path).is_ok_and(|there| there == *text));
         if same && self.is_current(&file, manifest.identity) {
             return Ok((file, false));
         }
-        let inputs = Inputs::of(image.inputs(), |input| self.provide(input))?;
-        let (boot, contents) = disk::assemble(image, &inputs)?;
-        let disk = Disk::assemble(&image.layout, &boot, &contents)?;
+        let disk = self.disk()?;
         progress::step("Writing", file.display().to_string());
         let written = format.write(&disk, manifest.identity, &file)?;
         for (path, text) in small {
@@ -96,6 +94,25 @@ impl Build<'_> {
         }
         self.remember(&file, &stamp(&written, manifest.identity))?;
         Ok((file, true))
+    }
+
+    /// The image as a disk, whose bytes are in files of the store.
+    ///
+    /// # Errors
+    /// Those of the steps.
+    pub fn disk(&self) -> Result<Disk> {
+        let image = &self.plan.disk;
+        let inputs = Inputs::of(image.inputs(), |input| self.provide(input))?;
+        let (boot, contents) = disk::assemble(image, &inputs)?;
+        Disk::assemble(&image.layout, &boot, &contents)
+    }
+
+    /// What the image is.
+    ///
+    /// # Errors
+    /// Those of the steps.
+    pub fn manifest(&self) -> Result<Manifest> {
+        self.provide(&self.plan.last)?.json("manifest.json")
     }
 
     /// Makes the folder `out` if it is not there, and checks that the image can be

@@ -5,6 +5,7 @@ mod completions;
 mod diff;
 mod explain;
 mod fetch;
+mod flash;
 mod gc;
 mod graph;
 mod init;
@@ -40,6 +41,8 @@ Examples:
   imagebuild diff HEAD~1 HEAD arch4   what a commit changes in its images
   imagebuild verify arch4             build twice in different environments, compare every byte
   imagebuild seed arch4               make the servers' secrets and their seeds
+  imagebuild flash arch4 --server web1 --to ssh://root@RESCUE/dev/disk/by-id/NAME
+                                      write the image and its seed to that server's disk
   imagebuild test arch4               boot the servers together and inject faults
   imagebuild lock --update            move to the archive's newest packages
 
@@ -91,6 +94,8 @@ enum Verb {
     Verify(verify::Arguments),
     /// Make the secrets of an architecture's servers once, and write their seeds
     Seed(seed::Arguments),
+    /// Write a server's image and its seed to a disk: of this machine, or over SSH
+    Flash(flash::Arguments),
     /// Boot all servers of an architecture and run its failure scenarios
     Test(test::Arguments),
     /// Print a completion script for a shell
@@ -311,6 +316,7 @@ impl Cli {
             Verb::Schema(arguments) => init::schema(&arguments),
             Verb::Verify(arguments) => verify::run(&arguments, &self.common),
             Verb::Seed(arguments) => seed::run(&arguments, &self.common),
+            Verb::Flash(arguments) => flash::run(&arguments, &self.common),
             Verb::Test(arguments) => test::run(&arguments, &self.common),
             Verb::Completions(arguments) => completions::completions(&arguments),
             Verb::Man(arguments) => completions::man(&arguments),

@@ -40,10 +40,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     }
     let architecture = spec.architecture(&arguments.architecture)?;
     let chosen = servers(&spec, &arguments.architecture, arguments.server.as_deref())?;
-    let path = arguments.secrets.clone().unwrap_or_else(|| {
-        let folder = common.project.clone().unwrap_or_default();
-        folder.join("secrets").join(format!("{}.toml", architecture.name))
-    });
+    let path = secrets_path(arguments.secrets.as_deref(), common, architecture);
     let mut secrets = Secrets::read(&path, &spec, architecture)?;
     project.complete_lock()?;
     let before = secrets.clone();
@@ -70,6 +67,21 @@ pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
         super::print(format_args!("{password}  {purpose} (shown only now)\n"))?;
     }
     write_seeds(&spec, &chosen, &secrets, &arguments.out)
+}
+
+/// Where an architecture's secrets are.
+pub(super) fn secrets_path(
+    said: Option<&Path>,
+    common: &Common,
+    architecture: &Architecture,
+) -> PathBuf {
+    said.map_or_else(
+        || {
+            let folder = common.project.clone().unwrap_or_default();
+            folder.join("secrets").join(format!("{}.toml", architecture.name))
+        },
+        Path::to_owned,
+    )
 }
 
 /// Makes what is missing, for all servers of the architecture; passwords of consoles for the
@@ -121,22 +133,28 @@ fn write_seeds(
 ) -> Result<()> {
     fs::create_dir_all(out)?;
     for (_, server) in chosen {
-        let seed = crate::seed::write(&secrets.of_server(spec, server))?;
-        let room = server.disk.seed.bytes();
-        if seed.len() as u64 > room {
-            return Err(Error::input(format!(
-                "the seed of {} has {}, its partition {}",
-                server.name,
-                progress::bytes(seed.len() as u64),
-                progress::bytes(room)
-            ))
-            .hint("shorten the values, or raise `seed` under `[disk]` before flashing"));
-        }
+        let seed = seed_of(spec, server, secrets)?;
         let path = out.join(format!("{}.seed", server.image_id));
         fs::write_secret(&path, &seed)?;
         super::print(format_args!("{}\n", path.display()))?;
     }
     Ok(())
+}
+
+/// A server's seed, which fits its partition.
+pub(super) fn seed_of(spec: &Spec, server: &Server, secrets: &Secrets) -> Result<Vec<u8>> {
+    let seed = crate::seed::write(&secrets.of_server(spec, server))?;
+    let room = server.disk.seed.bytes();
+    if seed.len() as u64 <= room {
+        return Ok(seed);
+    }
+    Err(Error::input(format!(
+        "the seed of {} has {}, its partition {}",
+        server.name,
+        progress::bytes(seed.len() as u64),
+        progress::bytes(room)
+    ))
+    .hint("shorten the values, or raise `seed` under `[disk]` before flashing"))
 }
 
 /// What servers need, and only the user knows: a line each.

@@ -177,12 +177,17 @@ impl Clients {
         if sent { Ok(()) } else { Err(ended()) }
     }
 
+    /// What [`wake`] takes, for a thread of its own.
+    pub(super) fn waker(&self) -> Result<UnixStream> {
+        self.waker.try_clone().map_err(|e| Error::build(format!("cannot wake the clients: {e}")))
+    }
+
     fn of_family(&self, target: IpAddr) -> Vec<usize> {
         let is_same = |client: &ClientConfig| client.address.is_ipv4() == target.is_ipv4();
         (0..self.configs.len()).filter(|number| is_same(&self.configs[*number])).collect()
     }
 
-    fn first(&self, target: IpAddr) -> Result<usize> {
+    pub(super) fn first(&self, target: IpAddr) -> Result<usize> {
         self.of_family(target).first().copied().ok_or_else(|| {
             let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
             Error::input(format!("no web client has an {family} address to reach {target} from"))

@@ -56,6 +56,7 @@ mod neighbours;
 mod ping;
 mod scan;
 mod tls;
+mod tunnel;
 mod udp;
 mod url;
 
@@ -69,3 +70,4 @@ pub use guard::Clients;
 pub use host::ClientConfig;
 pub use load::{Load, LoadSpec, Pace};
 pub use scan::{PortState, Scan};
+pub use tunnel::Tunnel;

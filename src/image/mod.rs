@@ -12,6 +12,7 @@ pub mod grub;
 pub mod initramfs;
 pub mod manifest;
 pub mod modules;
+pub mod pieces;
 pub mod qcow2;
 pub mod raw;
 pub mod raw_zst;

@@ -220,7 +220,15 @@ impl Meter {
 
     fn text(&self, done: u64) -> String {
         let rate = done as f64 / self.start.elapsed().as_secs_f64().max(0.001);
-        format!("{} {} of {}, {}/s", self.what, bytes(done), bytes(self.total), bytes(rate as u64))
+        let left = (self.total.saturating_sub(done)) as f64 / rate.max(1.0);
+        format!(
+            "{} {} of {}, {}/s, {} left",
+            self.what,
+            bytes(done),
+            bytes(self.total),
+            bytes(rate as u64),
+            minutes(left as u64)
+        )
     }
 
     /// Ends the meter with one line that says how much came and how fast.
@@ -232,6 +240,11 @@ impl Meter {
         drop(self.status);
         step(verb, text);
     }
+}
+
+/// "1:05": minutes and seconds.
+fn minutes(seconds: u64) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 /// "113.2 MB": decimal units, one place.

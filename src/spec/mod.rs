@@ -24,6 +24,7 @@ pub use model::role::{
 pub use model::settings::{Nat, Replication, StaticFiles};
 pub use model::site::{AptSource, Site};
 pub use model::units::{Mode, Prefix, Size};
+pub use site::ssh_key::wrong as wrong_ssh_key;
 pub use tree::{Tree, TreeFile};
 
 /// The role in which credentials, the firewall and the network configuration live.

@@ -19,8 +19,13 @@ fn the_version() {
 /// `seed` has its own tests.
 #[test]
 fn help_of_every_verb() {
-    for (verb, golden) in [("", "imagebuild"), ("lock", "lock"), ("plan", "plan"), ("test", "test")]
-    {
+    for (verb, golden) in [
+        ("", "imagebuild"),
+        ("flash", "flash"),
+        ("lock", "lock"),
+        ("plan", "plan"),
+        ("test", "test"),
+    ] {
         let said = cli(home().path()).args(&format!("{verb} --help")).run();
         assert_eq!((said.stderr.as_str(), said.code), ("", 0));
         let widest = said.stdout.lines().map(|line| line.chars().count()).max().unwrap();

@@ -23,6 +23,7 @@ mod disk;
 mod endings;
 mod escape;
 mod explain;
+mod flash;
 mod goldens;
 mod harness;
 mod lock;

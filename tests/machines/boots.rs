@@ -3,7 +3,7 @@
 
 use crate::platform::Platform;
 use crate::tiers::{Runs, Suite};
-use crate::{damage, database, seeds, servers, verbs, web};
+use crate::{damage, database, flash, seeds, servers, verbs, web};
 use imagebuild::qemu::{Bus, Firmware};
 use libtest_mimic::Completion;
 use std::collections::BTreeSet;
@@ -48,7 +48,8 @@ const ON_PLATFORM: [OnPlatform; 9] = [
 /// Tests of machines that mostly give up early.
 type Plain = (&'static str, fn());
 
-const PLAIN: [Plain; 8] = [
+const PLAIN: [Plain; 9] = [
+    ("flash::over_ssh_to_a_disk_that_boots", flash::over_ssh_to_a_disk_that_boots),
     ("verbs::what_can_be_done_to_a_machine", verbs::what_can_be_done_to_a_machine),
     (
         "damage::a_flip_in_the_packages_superblock_is_refused",

@@ -23,6 +23,7 @@ mod database;
 mod drift;
 mod examples;
 mod faults;
+mod flash;
 mod net;
 mod platform;
 mod seed;

@@ -24,6 +24,12 @@ pub(crate) struct Wired {
     pub(crate) folder: tempfile::TempDir,
 }
 
+impl Wired {
+    pub(crate) fn public(&self) -> &Segment {
+        &self.public
+    }
+}
+
 fn clients(texts: &[&str]) -> Vec<ClientConfig> {
     texts.iter().map(|text| ClientConfig::parse(text).unwrap_or_else(|e| panic!("{e}"))).collect()
 }

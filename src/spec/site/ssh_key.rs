@@ -30,7 +30,7 @@ pub(crate) fn check(key: &Spanned<String>, sources: &Sources) -> Result<()> {
 }
 
 /// What is wrong with a line, and what to do about it.
-fn wrong(line: &str) -> Option<(String, String)> {
+pub fn wrong(line: &str) -> Option<(String, String)> {
     let said = |message: &str, hint: &str| Some((message.to_owned(), hint.to_owned()));
     let mut words = line.split_whitespace();
     let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

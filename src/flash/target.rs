@@ -1,0 +1,206 @@
+//! Where an image goes: what `--to` says.
+
+use crate::error::{Error, Result};
+use crate::exec::quote;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+const FORMS: &str = "write `--to ssh://root@HOST/dev/disk/by-id/NAME` (a rescue system), `--to dev:/dev/disk/by-id/NAME` (a disk of this machine) or `--to file:PATH` (a new file)";
+
+/// Where an image goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A new file: a raw disk.
+    File(PathBuf),
+    /// A disk of this machine, by its path; or a file that is there, as if it were one.
+    Device(PathBuf),
+    /// The same on a machine that is reached with OpenSSH's `ssh`.
+    Ssh {
+        /// Who and where.
+        login: Login,
+        /// The disk's path there.
+        disk: PathBuf,
+    },
+}
+
+/// A machine and who logs in: what is not said is as in the user's own `~/.ssh/config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: Option<String>,
+    /// A name, an address, or an alias of the user's configuration.
+    pub host: String,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+impl Target {
+    /// Reads what `--to` says.
+    ///
+    /// # Errors
+    /// When it is none of the three forms, with how they are written.
+    pub fn parse(text: &str) -> Result<Target> {
+        let wrong = |why: String| Error::input(why).hint(FORMS);
+        if let Some(path) = text.strip_prefix("file:") {
+            if path.is_empty() || path.ends_with('/') {
+                return Err(wrong(format!("`{text}` names no file")));
+            }
+            return Ok(Target::File(PathBuf::from(path)));
+        }
+        if let Some(path) = text.strip_prefix("dev:") {
+            return absolute(path).map(Target::Device).map_err(|e| e.or_hint(FORMS));
+        }
+        let Some(rest) = text.strip_prefix("ssh://") else {
+            return Err(wrong(match text.split_once(':') {
+                Some((scheme, _)) if scheme.bytes().all(|c| c.is_ascii_alphanumeric()) => {
+                    format!("images cannot be written to `{scheme}:`")
+                }
+                Some(_) | None => format!("`{text}` does not say what kind of target it is"),
+            }));
+        };
+        let Some(slash) = rest.find('/') else {
+            return Err(wrong(format!("`{text}` names no disk")));
+        };
+        let (login, disk) = rest.split_at(slash);
+        let login = Login::parse(login).ok_or_else(|| {
+            wrong(format!("`{login}` is not USER@HOST, HOST, or one of them with :PORT"))
+        })?;
+        let disk = absolute(disk).map_err(|e| e.or_hint(FORMS))?;
+        Ok(Target::Ssh { login, disk })
+    }
+}
+
+/// A path of a disk: absolute, and of characters that need no quotes in any shell.
+fn absolute(path: &str) -> Result<PathBuf> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(Error::input(format!("`{path}` is not the absolute path of a disk")));
+    }
+    if quote(path) != path {
+        return Err(Error::input(format!(
+            "`{path}`: a disk's path has letters, digits and @%+=:,./-_"
+        )));
+    }
+    Ok(Path::new(path).to_owned())
+}
+
+impl Login {
+    /// Reads `[USER@]HOST[:PORT]`; an IPv6 address stands in brackets.
+    pub(super) fn parse(text: &str) -> Option<Login> {
+        let (user, place) = match text.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, text),
+        };
+        let (host, port) = match place.strip_prefix('[') {
+            Some(rest) => {
+                let (address, after) = rest.split_once(']')?;
+                // A zone (fe80::1%eth0) stands behind it.
+                address.split('%').next()?.parse::<std::net::Ipv6Addr>().ok()?;
+                (address, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+            }
+            None => match place.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (place, None),
+            },
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-%:".contains(c);
+        // ssh would take what begins with a hyphen for an option.
+        let is_word =
+            |word: &str| !word.is_empty() && !word.starts_with('-') && word.chars().all(plain);
+        if !is_word(host) || user.is_some_and(|user| !is_word(user)) {
+            return None;
+        }
+        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
+        if port == Some(None) {
+            return None;
+        }
+        Some(Login { user: user.map(str::to_owned), host: host.to_owned(), port: port.flatten() })
+    }
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::File(path) => write!(f, "file:{}", path.display()),
+            Target::Device(path) => write!(f, "dev:{}", path.display()),
+            Target::Ssh { login, disk } => write!(f, "ssh://{login}{}", disk.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_forms() {
+        for text in [
+            "file:out/web1.raw",
+            "file:/srv/web1.raw",
+            "dev:/dev/disk/by-id/ata-WDC_1:0",
+            "ssh://root@198.51.100.7/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_1234",
+            "ssh://rescue/dev/sda",
+            "ssh://root@[2001:db8::7]:2222/dev/vda",
+            "ssh://root@[fe80::1%eth0]/dev/vda",
+            "ssh://kvm:22/var/lib/libvirt/images/web1.raw",
+        ] {
+            assert_eq!(Target::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (text, why) in [
+            ("", "`` does not say what kind of target it is"),
+            ("/dev/sda", "`/dev/sda` does not say what kind of target it is"),
+            ("hcloud:web1", "images cannot be written to `hcloud:`"),
+            ("file:", "`file:` names no file"),
+            ("file:out/", "`file:out/` names no file"),
+            ("dev:sda", "`sda` is not the absolute path of a disk"),
+            ("dev:/dev/x y", "`/dev/x y`: a disk's path has letters, digits and @%+=:,./-_"),
+            ("ssh://root@host", "`ssh://root@host` names no disk"),
+            ("ssh://root@host/", "`/` is not the absolute path of a disk"),
+            ("ssh:///dev/sda", "`` is not USER@HOST, HOST, or one of them with :PORT"),
+            (
+                "ssh://-oProxyCommand=x/dev/sda",
+                "`-oProxyCommand=x` is not USER@HOST, HOST, or one of them with :PORT",
+            ),
+            (
+                "ssh://root@h:0/dev/sda",
+                "`root@h:0` is not USER@HOST, HOST, or one of them with :PORT",
+            ),
+            (
+                "ssh://2001:db8::7/dev/sda",
+                "`2001:db8::7` is not USER@HOST, HOST, or one of them with :PORT",
+            ),
+        ] {
+            let error = Target::parse(text).unwrap_err();
+            assert_eq!(error.message(), why, "{text}");
+            assert!(error.to_string().ends_with(FORMS), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_shown_as_it_was(text in "(file:|dev:/|ssh://)?[-a-z0-9@:./\\[\\]%' ]{0,30}") {
+            if let Ok(target) = Target::parse(&text) {
+                let shown = target.to_string();
+                prop_assert_eq!(Target::parse(&shown).unwrap(), target);
+            }
+        }
+    }
+}
