@@ -4,14 +4,18 @@ use super::Common;
 use super::seed::{secrets_path, seed_of};
 use crate::build::{self, Build};
 use crate::error::{Error, Result};
-use crate::flash::{self, Options, Target, Work};
+use crate::flash::{self, Arrival, Login, Options, Target, Work};
 use crate::progress;
 use crate::project::{Project, servers};
-use crate::seed::Secrets;
+use crate::seed::{Secrets, public_host_key};
 use crate::spec::{Architecture, Server, Size, Spec, wrong_ssh_key};
 use clap::Args;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+
+/// The credential that a machine is known by.
+const HOST_KEY: &str = "ssh.host-key-ed25519";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -47,9 +51,15 @@ pub(super) struct Arguments {
     /// image's]
     #[arg(long, value_name = "SIZE", verbatim_doc_comment)]
     size: Option<String>,
-    /// Restart the machine when its disk is written
-    #[arg(long)]
+    /// Restart the machine when its disk is written, and wait
+    /// until it answers SSH with its seed's host key
+    #[arg(long, verbatim_doc_comment)]
     restart: bool,
+    /// With --restart: where the server answers SSH [default:
+    /// the host of --to, if that is an address of the server
+    /// over which site.toml offers SSH]
+    #[arg(long, value_name = "HOST[:PORT]", requires = "restart", verbatim_doc_comment)]
+    ssh: Option<String>,
     /// Leave the seed's partition empty: the machine has no
     /// secrets then
     #[arg(long, conflicts_with = "secrets", verbatim_doc_comment)]
@@ -67,11 +77,15 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, common: &Common) -> Result<()> {
     // What is wrong with the command line is told before anything is built.
     let target = Target::parse(&arguments.to)?;
-    let options = options(arguments, &target)?;
+    let mut options = options(arguments, &target)?;
     let mut project = Project::open(&common.options())?;
     let spec = project.spec.clone();
     let (architecture, server) = one_server(&spec, arguments)?;
-    let seed = seed(arguments, common, &spec, (architecture, server))?;
+    let secrets = secrets(arguments, common, &spec, (architecture, server))?;
+    let seed = secrets.as_ref().map(|secrets| seed_of(&spec, server, secrets)).transpose()?;
+    if arguments.restart {
+        options.arrival = arrival(arguments, &target, (architecture, server), secrets.as_ref())?;
+    }
     project.complete_lock()?;
     let chosen = [(architecture, server)];
     project.fetch(&Project::sets(&chosen))?;
@@ -124,6 +138,7 @@ fn options(arguments: &Arguments, target: &Target) -> Result<Options> {
         host_keys: arguments.host_key.clone(),
         file_size: arguments.size.as_ref().map(size).transpose()?.map(Size::bytes),
         restart: arguments.restart,
+        arrival: None,
     })
 }
 
@@ -144,13 +159,55 @@ fn one_server<'s>(spec: &'s Spec, arguments: &Arguments) -> Result<(&'s Architec
     }
 }
 
-/// The seed of the server, with all that it needs.
-fn seed(
+/// The server that is waited for after a restart; nobody, if it cannot be reached or told.
+fn arrival(
+    arguments: &Arguments,
+    target: &Target,
+    (architecture, server): (&Architecture, &Server),
+    secrets: Option<&Secrets>,
+) -> Result<Option<Arrival>> {
+    let said = arguments.ssh.as_ref().map(|text| {
+        text.parse::<Login>().map_err(|why| {
+            Error::input(format!("--ssh: {why}")).hint("write it as HOST or HOST:PORT")
+        })
+    });
+    let mut login = match (said.transpose()?, target) {
+        (Some(login), _) => login,
+        (None, Target::Ssh { login, .. }) if offers_ssh(server, &login.host) => {
+            Login { host: login.host.clone(), user: None, port: None }
+        }
+        (None, _) => {
+            progress::warn(format!(
+                "{} is not waited for: `--ssh HOST` says where it answers SSH",
+                server.name
+            ));
+            return Ok(None);
+        }
+    };
+    let private = secrets.and_then(|secrets| secrets.get(server, HOST_KEY));
+    let Some(host_key) = private.and_then(|private| public_host_key(private)) else {
+        progress::warn(format!("{} is not waited for: its host key is not known", server.name));
+        return Ok(None);
+    };
+    login.user.get_or_insert_with(|| architecture.admin.clone());
+    let (image, version) = (server.image_id.clone(), server.image_version.clone());
+    Ok(Some(Arrival { login, host_key, image, version }))
+}
+
+/// Whether this is an address of the server at which SSH is offered.
+fn offers_ssh(server: &Server, host: &str) -> bool {
+    let host = host.parse::<IpAddr>().ok();
+    let offered = server.ssh.iter().filter_map(|network| server.addresses.get(network));
+    host.is_some_and(|host| offered.into_iter().any(|all| all.all().any(|one| one == host)))
+}
+
+/// The secrets with all that the server needs; none, if no seed is wanted.
+fn secrets(
     arguments: &Arguments,
     common: &Common,
     spec: &Spec,
     (architecture, server): (&Architecture, &Server),
-) -> Result<Option<Vec<u8>>> {
+) -> Result<Option<Secrets>> {
     if arguments.no_seed {
         progress::warn(format!(
             "without a seed {} starts neither SSH nor what needs secrets",
@@ -166,7 +223,7 @@ fn seed(
         .map(|one| format!("{}: {}", one.name, one.purpose))
         .collect();
     if lacking.is_empty() {
-        return seed_of(spec, server, &secrets).map(Some);
+        return Ok(Some(secrets));
     }
     let error = Error::input(format!("{} lacks secrets of {}", path.display(), server.name));
     let error = lacking.iter().fold(error, |error, line| error.detail(line));

@@ -56,6 +56,8 @@ pub struct Facts {
     pub model: String,
     /// What uses it now, a sentence each.
     pub used: Vec<String>,
+    /// The devices of which is known who uses them: the disk and its partitions.
+    pub looked_at: Vec<String>,
     /// Its partitions now, a line each.
     pub holds: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Facts {
             else {
                 continue;
             };
+            let value = value.trim();
             let text = || value.chars().filter(|c| !c.is_control()).collect::<String>();
             let number = || {
                 value.parse::<u64>().map_err(|_| {
@@ -93,10 +96,13 @@ impl Facts {
                 "serial" => facts.serial = text(),
                 "model" => facts.model = text(),
                 "used" => facts.used.push(text()),
+                "looked-at" => facts.looked_at.push(text()),
                 "holds" => facts.holds.push(text()),
                 _ => {}
             }
         }
+        // By its number and by its name.
+        facts.used.sort();
         facts.used.dedup();
         Ok(facts)
     }
@@ -199,6 +205,13 @@ impl Facts {
                 "start that machine's rescue system; or name the other disk, if this is the one that it runs from",
             ));
         }
+        // The disk by its own name, and as many partitions as it has.
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_known = self.looked_at.iter().any(|one| one == name)
+            && self.looked_at.len() == 1 + self.holds.len();
+        if self.kind == Some(Kind::Disk) && !is_known {
+            return Err(Error::build(format!("it cannot be told whether {path} is in use")));
+        }
         if self.read_only {
             return Err(Error::input(format!("{path} is read-only")));
         }
@@ -254,7 +267,7 @@ mod tests {
     use super::*;
     use crate::fuzzer::Fuzz;
 
-    const GOOD: &str = "fact machine Linux x86_64\nfact user 0\nfact firmware UEFI\nfact tool dd\nfact tool sha256sum\nfact tool head\nfact tool zstd\nfact path /dev/sda\nfact kind disk\nfact size 42949672960\nfact sector 512\nfact read-only 0\nfact serial 1234\nfact model QEMU HARDDISK\nfact holds sda1 40G ext4 root\nfact news of later versions";
+    const GOOD: &str = "fact machine Linux x86_64\nfact user 0\nfact firmware UEFI\nfact tool dd\nfact tool sha256sum\nfact tool head\nfact tool zstd\nfact path /dev/sda\nfact kind disk\nfact size 42949672960\nfact sector 512\nfact read-only 0\nfact serial 1234\nfact model QEMU HARDDISK\nfact looked-at sda\nfact holds sda1 40G ext4 root\nfact looked-at sda1\nfact news of later versions";
 
     fn facts(text: &str) -> Facts {
         Facts::parse(&text.lines().map(str::to_owned).collect::<Vec<_>>()).unwrap()
@@ -292,6 +305,7 @@ mod tests {
             ),
             ("fact sector 4096", "/dev/sda has sectors of 4096 bytes, images are made for 512"),
             ("fact used sda1 is mounted at /", "/dev/sda is in use"),
+            ("fact looked-at sda", "it cannot be told whether /dev/sda is in use"),
             ("fact read-only 1", "/dev/sda is read-only"),
             ("fact denied 1", "nothing may be written to /dev/sda by this user"),
         ] {

@@ -4,6 +4,7 @@
 //! is written last, when all else was read back. Whatever ends the work on the way, the same
 //! command goes on (`journal`). All kinds of target take one way (`session`).
 
+mod arrival;
 mod facts;
 mod journal;
 mod session;
@@ -12,6 +13,7 @@ mod target;
 mod tests;
 mod work;
 
+pub use arrival::Arrival;
 pub use facts::{Facts, Kind};
 pub use target::{Login, Target};
 pub use work::Work;
@@ -39,6 +41,8 @@ pub struct Options {
     pub file_size: Option<u64>,
     /// Whether the machine is restarted at the end.
     pub restart: bool,
+    /// Who is waited for then.
+    pub arrival: Option<Arrival>,
 }
 
 /// What would be written where, for people. Reads only.
@@ -73,7 +77,8 @@ pub fn write(work: &Work, target: &Target, options: &Options, store: &Path) -> R
         Target::Device(_) | Target::Ssh { .. } => {
             let session = Session::open(target, &options.host_keys)?;
             let confirm = Confirm::Said(options.confirm.as_deref());
-            Flash::begin(work, target, confirm, session, store)?.run(options.restart)
+            Flash::begin(work, target, confirm, session, store)?.run(options.restart)?;
+            options.arrival.as_ref().map_or(Ok(()), arrival::wait)
         }
     }
 }
@@ -167,10 +172,7 @@ impl<'a> Flash<'a> {
         progress::step("Flashed", format!("{} to {}", self.work.image, self.facts.line()));
         if restart {
             self.session.ask("restart")?;
-            progress::step(
-                "Restarted",
-                "the machine, which boots from this disk if it is the first",
-            );
+            progress::step("Restarted", "the machine");
         }
         Ok(())
     }

@@ -167,12 +167,15 @@ impl Session {
         let error = Error::build(format!("the connection to {} ended", self.place));
         let Some(Ok(output)) = self.program.take().map(Spawned::wait) else { return error };
         let said = exec::tail(&output.stderr);
-        let error = if said.is_empty() { error } else { error.detail(said.clone()) };
         if said.contains("Host key verification failed") {
-            return error.hint(
+            // Of a screen full of advice, the fingerprint that was offered.
+            let fingerprint = |line: &&str| line.contains("SHA256:");
+            let lines: Vec<&str> = said.lines().map(str::trim).filter(fingerprint).collect();
+            return error.detail("ssh: Host key verification failed.").detail(lines.join("\n")).hint(
                 "give the key that the provider shows, `--host-key 'ssh-ed25519 AAAA...'`, or log in once with ssh and compare it there",
             );
         }
+        let error = if said.is_empty() { error } else { error.detail(said.clone()) };
         if said.contains("Permission denied (") {
             return error.hint("log in once with `ssh` and the same user, host and port: what works there works here");
         }

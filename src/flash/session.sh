@@ -14,14 +14,21 @@ block() {
     fail "an offset or a length that is no multiple of 512: $1 $2"
 }
 
+# Variables are those of the whole script: no function uses one of another.
+
 # A fact of one line, unless it is empty.
 fact() {
-    name=$1; shift
-    value=$(printf "%s" "$*" | tr -s "[:cntrl:] " " ")
-    [ -z "${value# }" ] || say "fact $name ${value# }"
+    fact=$1; shift
+    told=$(printf "%s" "$*" | tr -s "[:cntrl:] " " ")
+    [ -z "${told# }" ] || say "fact $fact ${told# }"
 }
 content() { [ ! -r "$1" ] || tr -d "\000" <"$1" 2>/dev/null; }
-first() { for one in "$@"; do value=$(content "$one"); [ -z "$value" ] || { printf "%s" "$value"; return; }; done; }
+first() {
+    for file in "$@"; do
+        text=$(content "$file")
+        [ -z "$text" ] || { printf "%s" "$text"; return; }
+    done
+}
 
 # Of a device, who uses it: mounts, swap, and devices on top of it.
 users() {
@@ -39,6 +46,8 @@ users() {
     for holder in "/sys/class/block/$1/holders"/*; do
         [ ! -e "$holder" ] || fact used "$1 is part of ${holder##*/}"
     done
+    # Whoever reads this relies on a device having been looked at.
+    fact looked-at "$1"
 }
 
 describe_device() {
@@ -100,7 +109,11 @@ write_zeros() {
 # Zeros that cost no transfer, where the disk can do that; those of a file are holes.
 erase() {
     if [ -b "$disk" ]; then
-        blkdiscard -z -o "$1" -l "$2" "$disk" 2>/dev/null || write_zeros "$1" "$2"
+        # It opens the disk for itself alone: what the kernel knows of its use counts, too.
+        said=$(blkdiscard -z -o "$1" -l "$2" "$disk" 2>&1) || case $said in
+            *busy* | *"in use"*) fail "the disk is in use: $said" ;;
+            *) write_zeros "$1" "$2" ;;
+        esac
     else
         fallocate -p -o "$1" -l "$2" "$disk" 2>/dev/null || write_zeros "$1" "$2"
     fi

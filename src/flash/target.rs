@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::exec::quote;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 const FORMS: &str = "write `--to ssh://root@HOST/dev/disk/by-id/NAME` (a rescue system), `--to dev:/dev/disk/by-id/NAME` (a disk of this machine) or `--to file:PATH` (a new file)";
 
@@ -62,9 +63,7 @@ impl Target {
             return Err(wrong(format!("`{text}` names no disk")));
         };
         let (login, disk) = rest.split_at(slash);
-        let login = Login::parse(login).ok_or_else(|| {
-            wrong(format!("`{login}` is not USER@HOST, HOST, or one of them with :PORT"))
-        })?;
+        let login = login.parse().map_err(wrong)?;
         let disk = absolute(disk).map_err(|e| e.or_hint(FORMS))?;
         Ok(Target::Ssh { login, disk })
     }
@@ -83,9 +82,18 @@ fn absolute(path: &str) -> Result<PathBuf> {
     Ok(Path::new(path).to_owned())
 }
 
-impl Login {
+impl FromStr for Login {
+    type Err = String;
+
     /// Reads `[USER@]HOST[:PORT]`; an IPv6 address stands in brackets.
-    pub(super) fn parse(text: &str) -> Option<Login> {
+    fn from_str(text: &str) -> Result<Login, String> {
+        Login::parse(text)
+            .ok_or_else(|| format!("`{text}` is not USER@HOST, HOST, or one of them with :PORT"))
+    }
+}
+
+impl Login {
+    fn parse(text: &str) -> Option<Login> {
         let (user, place) = match text.rsplit_once('@') {
             Some((user, place)) => (Some(user), place),
             None => (None, text),

@@ -94,7 +94,7 @@ impl Bench {
     /// in place of it or before it; `$disk` and `$real` are the disk's path and the real dd's.
     fn at_call(&self, number: usize, what: &str) {
         let script = format!(
-            "#!/bin/sh\nfor word; do case $word in of={disk} | if={disk}) ours=1 ;; esac; done\nreal=/usr/bin/dd disk={disk}\n[ -x $real ] || real=/bin/dd\n[ -n \"$ours\" ] || exec $real \"$@\"\necho >>{calls}\nif [ $(wc -l <{calls}) = {number} ]; then {what}\nfi\nexec $real \"$@\"\n",
+            "#!/bin/sh\nfor word; do case $word in of={disk} | if={disk}) ours=1 ;; esac; done\nreal=/usr/bin/dd disk={disk}\n[ -x $real ] || real=/bin/dd\n[ -n \"$ours\" ] || exec $real \"$@\"\necho \"$*\" >>{calls}\nif [ $(wc -l <{calls}) = {number} ]; then {what}\nfi\nexec $real \"$@\"\n",
             disk = self.disk().display(),
             calls = self.path("calls").display(),
         );
@@ -123,9 +123,10 @@ impl Bench {
         flash.run(false)
     }
 
-    /// How many calls of dd a run has.
-    fn calls(&self) -> usize {
-        std::fs::read_to_string(self.path("calls")).unwrap().lines().count()
+    /// The calls of dd that a run has, by their words.
+    fn calls(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("calls")).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The disk is the image, and else as it should be.
@@ -195,19 +196,24 @@ fn cut_at_every_step_it_boots_nothing_and_goes_on() {
     bench.at_call(0, ":");
     bench.flash().unwrap();
     let calls = bench.calls();
-    assert!(calls > 20, "{calls}");
+    assert!(calls.len() > 20, "{calls:?}");
     let mut resumed = 0;
     // Before it is written, and when it is, and nobody has heard of it.
     let cuts = ["", "$real \"$@\" 2>/dev/null;"];
-    for number in 1..=calls {
+    for number in 1..=calls.len() {
+        // All reads of the whole disk are alike.
+        let is_read = calls[number - 1].contains(&format!("if={}", bench.disk().display()));
+        if is_read && number % 6 > 1 && number < calls.len() - 1 {
+            continue;
+        }
         let cut = cuts[number % 2];
         std::fs::write(bench.disk(), vec![USED; bench.bytes.len() + ROOM as usize]).unwrap();
         // The shell that runs it is gone, as if the line were cut or the machine off.
         bench.at_call(number, &format!("{cut} kill -9 $(cat $disk.pid); exit 1"));
         let error = bench.flash().unwrap_err();
         // The last four write the first sector, flush it, and read all of the start back.
-        let is_ending = number + 4 > calls;
-        assert!(!bench.boots() || is_ending, "{number} of {calls}: {error}");
+        let is_ending = number + 4 > calls.len();
+        assert!(!bench.boots() || is_ending, "{number}: {error}");
         let says = ["the disk boots nothing now", "the disk may be whole, or boot nothing"];
         assert!(error.to_string().contains(says[usize::from(is_ending)]), "{number}: {error}");
         resumed += u64::from(bench.journal() > 0);
@@ -256,7 +262,7 @@ fn what_somebody_else_wrote_in_between_is_written_again() {
     bench.at_call(0, ":");
     bench.flash().unwrap();
     let calls = bench.calls();
-    bench.at_call(calls - 6, "kill -9 $(cat $disk.pid); exit 1");
+    bench.at_call(calls.len() - 6, "kill -9 $(cat $disk.pid); exit 1");
     bench.flash().unwrap_err();
     assert!(bench.journal() > 0);
     bench.at_call(0, ":");
@@ -271,7 +277,7 @@ fn another_seed_begins_anew() {
     let bench = Bench::new();
     bench.at_call(0, ":");
     bench.flash().unwrap();
-    bench.at_call(bench.calls() - 6, "kill -9 $(cat $disk.pid); exit 1");
+    bench.at_call(bench.calls().len() - 6, "kill -9 $(cat $disk.pid); exit 1");
     bench.flash().unwrap_err();
     assert!(bench.journal() > 0);
     let (work, bytes) = image(b"another seed");

@@ -227,6 +227,13 @@ impl Machine {
         self.wait_for_shell()
     }
 
+    /// Is told before something else restarts the guest: [`Machine::wait_for_shell`] then waits
+    /// for the shell of the next boot.
+    pub fn expect_restart(&mut self) {
+        self.begin_boot();
+        self.greeted = self.shell.greetings();
+    }
+
     /// Resets the guest between two instructions; what it had not written is gone.
     ///
     /// # Errors

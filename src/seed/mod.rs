@@ -7,10 +7,12 @@ mod certificate;
 mod file;
 mod folder;
 mod fresh;
+mod host_key;
 mod make;
 mod partition;
 
 pub use file::Secrets;
 pub use fresh::fresh;
+pub use host_key::public_host_key;
 pub use make::{Maker, Shown};
 pub use partition::{parse, write};

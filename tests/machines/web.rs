@@ -7,6 +7,18 @@ use crate::servers::{behind_balancer, graphs};
 use crate::setup::{LARGER, MUNIN_PASSWORD, world};
 use crate::spec::is_as_specified;
 
+/// A website that can be made to fetch a URL gets nothing from the provider's metadata; nobody is
+/// there in this network, which root finds out by himself.
+fn keeps_metadata_from_the_website(guest: &mut Guest) {
+    for address in ["169.254.169.254", "fd00:ec2::254"] {
+        let call = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/80' 2>&1 || true");
+        let refused = "Connection refused";
+        guest.expect_in(&format!("setpriv --reuid www-data --clear-groups -- {call}"), &[refused]);
+        let said = guest.ask(&call);
+        guest.check(!said.contains(refused), &format!("root is refused {address}: {said}"));
+    }
+}
+
 pub(crate) fn web1_lives(platform: Platform) {
     let mut config = world().seeded("arch4-web1", "lives");
     config.disk = config.disk.size(LARGER);
@@ -17,6 +29,7 @@ pub(crate) fn web1_lives(platform: Platform) {
     graphs(&mut guest, "arch4-web1", MUNIN_PASSWORD);
     uses_the_disk(&mut guest, platform);
     keeps_its_disk_empty(&mut guest);
+    keeps_metadata_from_the_website(&mut guest);
     let identity = Identity::of(&mut guest);
     drift(&mut guest);
 
