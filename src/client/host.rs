@@ -10,7 +10,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant as Ticks;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long a closed connection may take to say goodbye.
@@ -88,6 +88,15 @@ impl Host {
         interface.update_ip_addrs(|all| {
             // The list has room for two.
             all.push(IpCidr::new(client.address.into(), client.prefix)).ok();
+            // smoltcp believes neighbours of its own networks only: one more, of two addresses,
+            // for a gateway that is outside of them.
+            let own = IpCidr::new(client.address.into(), client.prefix);
+            if let Some(IpAddr::V4(gateway)) = client.gateway
+                && !own.contains_addr(&IpAddr::from(gateway).into())
+            {
+                let next = Ipv4Addr::from_bits(gateway.to_bits() ^ 1);
+                all.push(IpCidr::new(IpAddr::from(next).into(), 31)).ok();
+            }
             // A neighbour may ask from its link-local address: whoever answers for an address
             // that is on its loopback does, as LVS's real servers.
             if client.address.is_ipv6() {

@@ -48,6 +48,7 @@ mod port;
 mod probe;
 mod provider;
 mod random;
+mod router;
 mod segment;
 mod stream;
 mod switch;
@@ -57,6 +58,7 @@ pub use lease::Leases;
 pub use link::{Direction, Impairment};
 pub use observation::{AddressMessage, Answerer, Observation};
 pub use provider::Provider;
+pub use router::Router;
 pub use segment::Segment;
 
 pub(crate) use event_loop::{drain, timeout};

@@ -8,6 +8,7 @@ use super::observation::{AddressMessage, Answerer, Observation};
 use super::port::Socket;
 use super::probe;
 use super::provider::Provider;
+use super::router::Router;
 use crate::error::{Error, Result};
 use crate::qemu::Cable;
 use std::collections::BTreeSet;
@@ -156,6 +157,19 @@ impl Segment {
     /// Gives these addresses to machines that ask for them.
     pub fn leases(&self, leases: Leases) {
         self.lock().switch.leases = Some(leases);
+    }
+
+    /// Makes the segment a routed network: its machines are reached through the router alone.
+    ///
+    /// # Errors
+    /// `Input` when it names a port that does not exist.
+    pub fn route(&self, router: Router) -> Result<()> {
+        let mut state = self.lock();
+        for port in router.ports() {
+            self.number(&state, port)?;
+        }
+        state.switch.router = Some(router);
+        Ok(())
     }
 
     /// Moves a floating address to the server at `port`, as the provider's API does.

@@ -9,6 +9,7 @@ use super::mac_table::MacTable;
 use super::observation::{self, Log, Observation};
 use super::provider::Provider;
 use super::random::Random;
+use super::router::{Routed, Router};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Instant;
@@ -25,6 +26,7 @@ pub(super) struct Switch {
     groups: Vec<BTreeSet<usize>>,
     pub(super) provider: Option<Provider>,
     pub(super) leases: Option<Leases>,
+    pub(super) router: Option<Router>,
     random: Random,
     agenda: BinaryHeap<Reverse<Event>>,
     number: u64,
@@ -64,6 +66,7 @@ impl Switch {
             groups: Vec::new(),
             provider: None,
             leases: None,
+            router: None,
             random: Random::new(seed),
             agenda: BinaryHeap::new(),
             number: 0,
@@ -155,6 +158,9 @@ impl Switch {
     /// A frame has come through its cable.
     fn arrive(&mut self, now: Instant, port: usize, mut frame: Frame) {
         let Some(headers) = Headers::parse(&frame) else { return };
+        if self.router.is_some() {
+            return self.route(now, port, &headers, &frame);
+        }
         let name = &self.ports[port].name;
         let refused = self.provider.as_ref().and_then(|rules| rules.refuses(name, &headers));
         self.record(now, port, &frame, refused);
@@ -172,6 +178,28 @@ impl Switch {
             frame = with_destination(&frame, mac);
         }
         for to in self.ways(now, port, destination) {
+            self.leave(now, to, &frame);
+        }
+    }
+
+    /// A frame on a segment that is routed.
+    fn route(&mut self, now: Instant, port: usize, headers: &Headers, frame: &Frame) {
+        let Some(router) = &mut self.router else { return };
+        // What the observer asked is answered by whoever has the address.
+        let routed = if headers.destination == OBSERVER {
+            Routed::Dropped("it is for the observer")
+        } else {
+            router.take(&self.ports[port].name, headers, frame)
+        };
+        let dropped = if let Routed::Dropped(why) = routed { Some(why) } else { None };
+        self.record(now, port, frame, dropped);
+        self.see(now, port, headers);
+        let (to, frame) = match routed {
+            Routed::Answer(answer) => (Some(port), answer),
+            Routed::Pass(name, frame) | Routed::Ask(name, frame) => (self.port(&name), frame),
+            Routed::Dropped(_) => return,
+        };
+        if let Some(to) = to.filter(|to| self.may_pass(port, *to)) {
             self.leave(now, to, &frame);
         }
     }

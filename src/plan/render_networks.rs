@@ -57,11 +57,14 @@ fn network_file(network: &Network, architecture: &Architecture, server: &Server)
     }
     if let Some(own) = server.addresses.get(&network.name) {
         for address in own.all() {
-            let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
-            let Some(prefix) = prefix else { continue };
+            let Some(length) = network.length(address) else { continue };
             let dad = if address.is_ipv6() { "DuplicateAddressDetection=none\n" } else { "" };
-            write!(text, "\n[Address]\nAddress={address}/{}\n{dad}", prefix.length).ok();
+            write!(text, "\n[Address]\nAddress={address}/{length}\n{dad}").ok();
         }
+    }
+    if network.routed {
+        text.push_str(&routes(network, architecture, server));
+        return text;
     }
     for gateway in gateways(network, architecture, server) {
         write!(text, "\n[Route]\nGateway={gateway}\n").ok();
@@ -80,6 +83,31 @@ fn gateways(network: &Network, architecture: &Architecture, server: &Server) -> 
     let through = enabled(architecture).and_then(|nat| architecture.servers.get(&nat.through));
     let shared = through.and_then(|through| through.addresses.get(&network.name));
     shared.map_or_else(Vec::new, |shared| shared.all().map(|address| address.to_string()).collect())
+}
+
+/// All through a routed network's gateway, which is on the link whatever its address is: the
+/// network itself, and all else where the server has no other way, or none that leads further.
+fn routes(network: &Network, architecture: &Architecture, server: &Server) -> String {
+    let is_outer = network.name == "public";
+    let is_way_out =
+        is_outer || !server.addresses.contains_key("public") && enabled(architecture).is_some();
+    let own = server.addresses.get(&network.name);
+    let mut text = String::new();
+    let four =
+        (network.gateway_v4.map(IpAddr::from), network.v4, own.is_some_and(|o| o.v4.is_some()));
+    let six =
+        (network.gateway_v6.map(IpAddr::from), network.v6, own.is_some_and(|o| o.v6.is_some()));
+    for (gateway, prefix, has_address) in [four, six] {
+        let Some(gateway) = gateway.filter(|_| has_address) else { continue };
+        let on_link = format!("Gateway={gateway}\nGatewayOnLink=yes\n");
+        if let Some(prefix) = prefix {
+            write!(text, "\n[Route]\nDestination={prefix}\n{on_link}").ok();
+        }
+        if is_way_out {
+            write!(text, "\n[Route]\n{on_link}").ok();
+        }
+    }
+    text
 }
 
 /// LVS' direct routing leaves the packets' address as it is: every real server must

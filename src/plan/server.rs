@@ -358,10 +358,7 @@ fn links(architecture: &Architecture, server: &Server) -> Vec<Link> {
         let addresses = std::iter::once(*own)
             .chain(floating)
             .flat_map(|addresses| addresses.all())
-            .filter_map(|address| {
-                let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
-                Some(format!("{address}/{}", prefix?.length))
-            })
+            .filter_map(|address| Some(format!("{address}/{}", network.length(address)?)))
             .collect();
         Some(Link { interface: network.interface.clone(), addresses })
     };

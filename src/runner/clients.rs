@@ -160,8 +160,28 @@ pub(super) fn browsers(architecture: &Architecture, network: &str) -> Result<Vec
     at(network.ok_or_else(|| Error::input("there is no such network"))?, 2)
 }
 
+/// The ports of a routed network's clients, and who is behind each.
+pub(super) fn of_routed(network: &Network) -> Result<[(&'static str, Vec<ClientConfig>); 2]> {
+    Ok([(CLIENTS, at(network, 1)?), (BROWSERS, at(network, 2)?)])
+}
+
+/// The addresses of a network's clients; none, if they could not be chosen.
+pub(super) fn addresses(network: &Network) -> Vec<IpAddr> {
+    at(network, 1).into_iter().flatten().map(|client| client.address).collect()
+}
+
+/// The port of the user's own browser.
+pub(super) const BROWSERS: &str = "clients-browser";
+
+/// Nobody's networks, for clients where servers have addresses by themselves: for benchmarks
+/// (RFC 2544), for examples (RFC 3849).
+const ELSEWHERE: [&str; 2] = ["198.19.0.0/16", "2001:db8:d4ca::/64"];
+
 /// Both addresses of the user with this number.
 fn at(network: &Network, number: u16) -> Result<Vec<ClientConfig>> {
+    if network.routed {
+        return routed(network, number);
+    }
     let prefixes: Vec<Prefix> = network.v4.into_iter().chain(network.v6).collect();
     if prefixes.is_empty() {
         return Err(Error::build(format!("no addresses were chosen for {}", network.name)));
@@ -169,6 +189,25 @@ fn at(network: &Network, number: u16) -> Result<Vec<ClientConfig>> {
     prefixes
         .iter()
         .map(|prefix| ClientConfig::parse(&format!("{}/{}", high(prefix, number), prefix.length)))
+        .collect()
+}
+
+/// As a server has them: by themselves, behind the gateway.
+fn routed(network: &Network, number: u16) -> Result<Vec<ClientConfig>> {
+    let gateways = network.gateway_v4.map(IpAddr::from).into_iter();
+    let gateways = gateways.chain(network.gateway_v6.map(IpAddr::from));
+    gateways
+        .map(|gateway| {
+            let own = if gateway.is_ipv4() { network.v4 } else { network.v6 };
+            let elsewhere = ELSEWHERE[usize::from(gateway.is_ipv6())];
+            let prefix = match own {
+                Some(prefix) => prefix,
+                None => elsewhere.parse().map_err(Error::bug)?,
+            };
+            let (address, prefix) =
+                (high(&prefix, number), if gateway.is_ipv4() { 32 } else { 128 });
+            Ok(ClientConfig { address, prefix, gateway: Some(gateway) })
+        })
         .collect()
 }
 

@@ -1,21 +1,22 @@
 //! An architecture's machines on their networks: booted from the shipped images, watched,
 //! restored between scenarios. A guard: the machines end with it.
 
-use super::clients::NetworkClients;
+use super::clients::{self, NetworkClients};
 use super::credentials::Credentials;
 use super::dhcp::{interfaces, leases};
 use super::outcome::{MachineFacts, Run};
 use crate::error::{Error, Result};
 use crate::names;
-use crate::netsim::Segment;
+use crate::netsim::{Router, Segment};
 use crate::progress;
 use crate::qemu::RunFolder;
 use crate::qemu::{
     Accelerator, Cable, DiskConfig, Emulator, Machine, MachineConfig, Snapshot, accelerator,
 };
 use crate::seed::Shown;
-use crate::spec::{Architecture, Server, Spec};
+use crate::spec::{Architecture, Network, Server, Spec};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -352,9 +353,34 @@ fn segments(
         if let Some(leases) = leases(architecture, network) {
             segment.leases(leases);
         }
+        if network.routed {
+            segment.route(router(architecture, network, &segment)?)?;
+        }
         all.insert(network.name.clone(), segment);
     }
     Ok(all)
+}
+
+/// The router of a routed network: it knows the servers' addresses, and those of the clients.
+fn router(architecture: &Architecture, network: &Network, segment: &Segment) -> Result<Router> {
+    let gateways = network.gateway_v4.map(IpAddr::from).into_iter();
+    let mut router = Router::new(gateways.chain(network.gateway_v6.map(IpAddr::from)));
+    for server in architecture.servers.values() {
+        if let Some(own) = server.addresses.get(&network.name) {
+            segment.plug(&server.name)?;
+            router = router.host(&server.name, own.all());
+        }
+    }
+    for (port, clients) in clients::of_routed(network)? {
+        segment.plug(port)?;
+        router = router.host(port, clients.iter().map(|client| client.address));
+    }
+    // As the provider's route for all else, which its user makes for the way out.
+    let nat = architecture.nat.as_ref().filter(|nat| nat.enabled && network.name != "public");
+    Ok(match nat {
+        Some(nat) => router.way_out(&nat.through),
+        None => router,
+    })
 }
 
 /// Makes the folder; consoles of an earlier run go, as machines add to their own, and so do

@@ -21,11 +21,15 @@ pub(super) fn open_to(
     for server in architecture.servers.values() {
         let ports = spec.roles_of(server).flat_map(|role| &role.ports);
         for port in ports.filter(|port| port.applies(architecture)) {
-            if port.protocol != Protocol::Tcp || !is_open_to(port, server, network) {
+            if port.protocol != Protocol::Tcp {
                 continue;
             }
             let places = places(port, architecture, server, network).into_iter();
-            for address in places.filter(|address| port.speaks(address)) {
+            let is_open = |address: &IpAddr| {
+                let known = is_known(spec, architecture, network, *address);
+                port.speaks(address) && is_open_to(port, server, network, known)
+            };
+            for address in places.filter(is_open) {
                 table.entry(address).or_default().insert(port.number);
             }
         }
@@ -33,11 +37,23 @@ pub(super) fn open_to(
     table
 }
 
+/// Whether the firewall knows somebody on `network` by his address, in the IP version of this
+/// one: as one of the network's, or of those from where the admin may come.
+fn is_known(spec: &Spec, architecture: &Architecture, network: &str, address: IpAddr) -> bool {
+    let Some(network) = architecture.networks.get(network) else { return false };
+    let prefix = if address.is_ipv4() { network.v4 } else { network.v6 };
+    let clients = super::clients::addresses(network);
+    let of_version = clients.into_iter().filter(|one| one.is_ipv4() == address.is_ipv4());
+    let mut admins = spec.site.admin_from.iter();
+    prefix.is_some()
+        || of_version.into_iter().any(|client| admins.any(|prefix| prefix.contains(client)))
+}
+
 /// Whether somebody on `network` who is no server may use the port.
-fn is_open_to(port: &Port, server: &Server, network: &str) -> bool {
+fn is_open_to(port: &Port, server: &Server, network: &str, is_known: bool) -> bool {
     port.from.iter().any(|from| match from {
         From::Any => true,
-        From::Access => server.ssh.iter().any(|name| name == network),
+        From::Access => is_known && server.ssh.iter().any(|name| name == network),
         From::Network(name) => name == network,
         From::Peers | From::CoHolders | From::Role(_) | From::Server(_) => false,
     })

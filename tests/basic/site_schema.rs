@@ -119,7 +119,7 @@ fn every_line_of_it_may_be_uncommented_alone() {
     assert_eq!(complaint(&validator, &third), None);
     let mut defaults = 0;
     for (table, line, example) in keys() {
-        let new = ["web3", "witness1", "[sources."];
+        let new = ["web3", "witness1", "[sources.", "arch2.networks", "arch2.addresses"];
         let together = new.iter().any(|one| table.contains(one));
         let content = if line.starts_with("web-root") { "content = \"website\"\n" } else { "" };
         let text = format!("{content}{table}\n{line}\n");
@@ -288,6 +288,8 @@ const BAD: &[&str] = &[
     "[architectures.arch4.networks.public]\ngateway-v4 = \"172.16.0.300\"",
     "[architectures.arch4.networks.public]\ngateway-v6 = \"172.16.0.1\"",
     "[architectures.arch1.networks.public]\ndhcp = true\ngateway-v4 = \"172.16.0.1\"",
+    "[architectures.arch1.networks.public]\nrouted = true",
+    "[architectures.arch1.networks.public]\nrouted = true\ndhcp = true\ngateway-v4 = \"172.31.1.1\"",
     "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.256\"",
     "[architectures.arch4.addresses.web1.public]\nv4 = \"172.16.0.011\"",
     "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:db8::12345\"",
@@ -348,6 +350,7 @@ const GOOD: &[&str] = &[
     "[architectures.arch4.networks.private]\nmtu = 9216",
     "[architectures.arch4.networks.public]\ngateway-v4 = \"172.16.0.1\"\ngateway-v6 = \"fe80::1\"",
     "[architectures.arch1.networks.public]\ndhcp = true\ngateway-v6 = \"fe80::1\"",
+    "[architectures.arch1.networks.public]\nrouted = true\ngateway-v4 = \"172.31.1.1\"\n[architectures.arch1.addresses.web1.public]\nv4 = \"203.0.113.7\"",
     "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:DB8:0:0:0:0:ffff:13\"",
     "[architectures.arch4.addresses.web1.public]\nv6 = \"2001:db8::255.255.0.19\"",
 ];

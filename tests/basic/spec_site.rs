@@ -298,6 +298,133 @@ hint: take this line out, or `dhcp = true`"
     );
 }
 
+/// A public network as Hetzner Cloud's.
+const ROUTED: &str = "[architectures.arch2.networks.public]
+routed = true
+gateway-v4 = \"172.31.1.1\"
+gateway-v6 = \"fe80::1\"
+";
+const OWN: &str = "[architectures.arch2.addresses.web1.public]
+v4 = \"203.0.113.7\"
+v6 = \"2001:db8:77:1::1\"
+";
+
+#[test]
+fn networks_that_are_routed() {
+    let private = "[architectures.arch2.networks.private]
+routed = true
+v4 = \"10.0.0.0/16\"
+gateway-v4 = \"10.0.0.1\"
+[architectures.arch2.addresses.web1.private]
+v4 = \"10.0.0.2\"
+[architectures.arch2.addresses.web2.private]
+v4 = \"10.0.0.3\"
+";
+    let spec = load(&format!("{ROUTED}{OWN}{private}"));
+    let web1 = files(&spec, "arch2-web1");
+    let file = |name: &str| {
+        let text = &web1[&format!("/etc/systemd/network/10-{name}.network")];
+        text[text.find("\n[Address]").unwrap()..].to_owned()
+    };
+    assert_eq!(
+        file("eth0"),
+        "
+[Address]
+Address=203.0.113.7/32
+
+[Address]
+Address=2001:db8:77:1::1/128
+DuplicateAddressDetection=none
+
+[Route]
+Gateway=172.31.1.1
+GatewayOnLink=yes
+
+[Route]
+Gateway=fe80::1
+GatewayOnLink=yes
+"
+    );
+    // There is a public address: this one leads to the private network, and no further.
+    let inner = "
+[Route]
+Destination=10.0.0.0/16
+Gateway=10.0.0.1
+GatewayOnLink=yes
+";
+    assert_eq!(file("eth1"), format!("\n[Address]\nAddress=10.0.0.2/32\n{inner}"));
+    let web2 = &files(&spec, "arch2-web2")["/etc/systemd/network/10-eth1.network"];
+    assert!(web2.ends_with(&format!("Address=10.0.0.3/32\n{inner}")), "no way out: {web2}");
+}
+
+#[test]
+fn a_routed_networks_server_without_a_public_address() {
+    let site = "[architectures.arch1]
+nat = true
+[architectures.arch1.networks.private]
+routed = true
+v4 = \"10.0.0.0/16\"
+gateway-v4 = \"10.0.0.1\"
+[architectures.arch1.addresses.web1.private]
+v4 = \"10.0.0.2\"
+[architectures.arch1.addresses.database1.private]
+v4 = \"10.0.0.3\"
+";
+    // The way out is the provider's route to web1, not a neighbour.
+    let database1 = files(&load(site), "arch1-database1");
+    let text = &database1["/etc/systemd/network/10-eth1.network"];
+    assert!(text.ends_with("\n[Route]\nGateway=10.0.0.1\nGatewayOnLink=yes\n"), "{text}");
+    let shut = files(&load(&site.replace("nat = true", "nat = false")), "arch1-database1");
+    let text = &shut["/etc/systemd/network/10-eth1.network"];
+    assert_eq!(text.matches("[Route]").count(), 1, "{text}");
+}
+
+#[test]
+fn routed_networks_that_cannot_work() {
+    assert_eq!(
+        error("[architectures.arch2.networks.public]\nrouted = true\n"),
+        "error: the network public is `routed`, and has no gateway
+ --> site.toml:2:10
+  |
+2 | routed = true
+  |          ^^^^
+hint: add `gateway-v4`, through which all packets go; it may be outside the network, as Hetzner Cloud's 172.31.1.1"
+    );
+    // The book's address is nobody's there.
+    let lacking = error(ROUTED);
+    assert!(lacking.starts_with("error: web1 has no `v4` in public\n"), "{lacking}");
+    assert!(lacking.ends_with("hint: add the one that the provider gave it: `v4 = ...`"));
+    let both = error(&format!("{ROUTED}dhcp = true\n{OWN}"));
+    assert!(
+        both.starts_with(
+            "error: the network public is `routed`, and gives its addresses by DHCP\n"
+        )
+    );
+    let addresses = "[architectures.arch4.addresses.web1.public]\nv4 = \"203.0.113.7\"\nv6 = \"2001:db8:77:1::1\"\n[architectures.arch4.addresses.web2.public]\nv4 = \"203.0.113.8\"\nv6 = \"2001:db8:77:2::1\"\n";
+    let floating = error(&format!("{}{addresses}", ROUTED.replace("arch2", "arch4")));
+    assert!(
+        floating.starts_with("error: the floating address web cannot move in public, which is routed: nobody there learns of a new holder\n"),
+        "{floating}"
+    );
+    let six = error(&format!(
+        "{}v6 = \"2001:db8:77::/48\"\n{OWN}",
+        ROUTED.replace("gateway-v6 = \"fe80::1\"\n", "")
+    ));
+    assert!(
+        six.starts_with("error: the network public is `routed`, and has no gateway for IPv6\n"),
+        "{six}"
+    );
+    let private = error(
+        "[architectures.arch1.networks.private]\nrouted = true\ngateway-v4 = \"10.0.0.1\"\n[architectures.arch1.addresses.web1.private]\nv4 = \"10.0.0.2\"\n[architectures.arch1.addresses.database1.private]\nv4 = \"10.0.0.3\"\n",
+    );
+    assert!(private.starts_with("error: the routed network private has no prefix\n"), "{private}");
+    let wrong = error(&format!("{ROUTED}{}", OWN.replace("203.0.113.7", "127.0.0.1")));
+    assert!(
+        wrong.starts_with("error: 127.0.0.1 is no server's address: it is every machine's own\n"),
+        "{wrong}"
+    );
+}
+
 #[test]
 fn packages_everywhere_on_a_role_and_on_a_server() {
     let site = "packages = [\"htop\"]\n[roles.web]\npackages = [\"php8.4-gd\"]\n[architectures.arch4.servers.web2]\npackages = [\"nmap\"]\n";

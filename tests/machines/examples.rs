@@ -8,8 +8,9 @@ use crate::tiers::{Runs, Suite};
 use libtest_mimic::Completion;
 
 /// Each example and the architectures that it is about.
-const EXAMPLES: [(&str, &[&str]); 7] = [
+const EXAMPLES: [(&str, &[&str]); 8] = [
     ("dhcp", &["arch1", "arch2", "arch5"]),
+    ("hetzner-cloud", &["arch1", "arch2"]),
     ("ipv6-public-only", &["arch6"]),
     ("own-addresses", &["arch4"]),
     ("own-packages", &["arch1"]),
@@ -33,12 +34,12 @@ fn with_archive(example: &Site) -> Archive {
 /// The tests, one at a time.
 pub(crate) fn add(suite: &mut Suite) {
     type Test = (&'static str, Runs, &'static str, fn());
-    let tests: [Test; 3] = [
+    let tests: [Test; 4] = [
         ("examples::the_list_is_whole", Runs::Always, "", the_list_of_examples_is_whole),
         (
             "examples::every_one_is_built",
             Runs::InGate,
-            "builds 27 servers: 2 min",
+            "builds 31 servers: 2 min",
             every_example_is_built,
         ),
         (
@@ -46,6 +47,12 @@ pub(crate) fn add(suite: &mut Suite) {
             Runs::InGate,
             "boots 2 servers: 2 min",
             addresses_by_dhcp_are_what_the_machines_get,
+        ),
+        (
+            "examples::routed_networks",
+            Runs::InGate,
+            "boots 2 servers: 2 min",
+            routed_networks_lead_where_they_must,
         ),
     ];
     for (name, runs, cost, test) in tests {
@@ -112,6 +119,40 @@ fn addresses_by_dhcp_are_what_the_machines_get() {
     // The capture has what was said about addresses.
     let capture = std::fs::read(example.path("out/test/arch2/public.pcapng")).unwrap();
     assert!(capture.windows(4).any(|bytes| bytes == [0x63, 0x82, 0x53, 0x63]), "no DHCP");
+    example.assert_nothing_is_left();
+}
+
+/// The clients' address on the public network is nobody's neighbour; nothing listens there, and
+/// its answer shows that the packet came, and with whose address.
+const WAY_OUT: &str = r#"title = "All ways lead through the gateways"
+
+[[steps]]
+name = "the database's server reaches the outside, through web1, and each other through the router"
+expect = [
+    { command = { on = "database1", run = "timeout 20 bash -c 'exec 3<>/dev/tcp/198.19.255.250/80' 2>&1", code = 1, contains = "Connection refused", within = 5 } },
+    { command = { on = "web1", run = "ip -4 route get 10.0.0.3", contains = "via 10.0.0.1 dev eth1" } },
+    { command = { on = "web1", run = "ip -4 route get 198.51.100.9", contains = "via 172.31.1.1 dev eth0" } },
+    { command = { on = "web1", run = "ip -6 route get 2001:db8:ffff::7", contains = "via fe80::1 dev eth0" } },
+    { command = { on = "web1", run = "ip -4 neighbour show dev eth1", contains = "10.0.0.1 lladdr", lacks = "10.0.0.3" } },
+    { answers = { url = "http://web1.public/", within = 5 } },
+]
+
+[[steps]]
+name = "web1 forwards nothing any more"
+do = [{ run = { on = "web1", command = "sysctl -q net.ipv4.ip_forward=0" } }]
+expect = [{ command = { on = "database1", run = "timeout 10 bash -c 'exec 3<>/dev/tcp/198.19.255.250/80' 2>&1", code = 124, within = 5 } }]
+"#;
+
+fn routed_networks_lead_where_they_must() {
+    let example = Site::example("hetzner-cloud");
+    example.put("way-out.toml", WAY_OUT);
+    let scenarios = ["--scenario", "as-shipped", "--scenario", "no-unexpected-ports"];
+    let more = ["--scenario", "way-out.toml", "--no-negative-controls"];
+    let run = example.run(&[&["test", "arch1"][..], &scenarios, &more].concat());
+    assert_eq!(run.code, 0, "{}", run.text);
+    for name in ["as-shipped", "no-unexpected-ports", "way-out"] {
+        assert!(run.text.contains(&format!("      Passed {name}")), "{}", run.text);
+    }
     example.assert_nothing_is_left();
 }
 

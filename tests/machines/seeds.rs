@@ -50,7 +50,10 @@ fn lacks_its_seed(guest: &mut Guest, server: &str) {
     guest.says("database.app-password: the application's password");
     guest.says(&format!("imagebuild seed arch4 --role {server}"));
     // Every login prompt shows it: the provider's screen is none that QEMU has here.
-    guest.expect_in("agetty --show-issue tty1", &["This machine has no seed, or one that lacks:"]);
+    guest.expect_in(
+        "agetty --show-issue tty1 </dev/ttyS0",
+        &["This machine has no seed, or one that lacks:"],
+    );
 }
 
 fn is_off(guest: &mut Guest, units: &[&str]) {

@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::runner::cluster_checks::HEALTH;
 use crate::runner::probe_result::ProbeResult;
 use crate::scenario::expectation::Addresses;
-use crate::spec::Prefix;
 use std::net::IpAddr;
 
 impl Probe for Addresses {
@@ -19,12 +18,9 @@ impl Probe for Addresses {
                 let machine = cluster.machine(&server.name)?;
                 let said =
                     machine.succeed(&format!("ip -o address show dev {interface}"), HEALTH)?;
-                let one = |address: Option<IpAddr>, prefix: Option<Prefix>| {
-                    Some(format!(" {}/{} ", address?, prefix?.length))
-                };
-                let v4 = one(own.v4.map(IpAddr::from), network.v4);
-                let v6 = one(own.v6.map(IpAddr::from), network.v6);
-                let wanted: Vec<String> = v4.into_iter().chain(v6).collect();
+                let one =
+                    |address: IpAddr| Some(format!(" {address}/{} ", network.length(address)?));
+                let wanted: Vec<String> = own.all().filter_map(one).collect();
                 if let Some(address) = wanted.iter().find(|address| !said.contains(*address)) {
                     let name = &server.name;
                     return Ok(ProbeResult::NotMet(format!(

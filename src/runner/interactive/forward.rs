@@ -6,7 +6,6 @@ use crate::client::{Clients, Request};
 use crate::error::{Error, Result};
 use crate::netsim::Segment;
 use crate::runner::clients;
-use crate::scenario::CLIENTS;
 use crate::spec::Architecture;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -43,7 +42,7 @@ impl Forward {
         let address = listener.local_addr().map_err(failed)?;
         let users = Clients::attach(
             segment,
-            &format!("{CLIENTS}-browser"),
+            clients::BROWSERS,
             &clients::browsers(architecture, segment.name())?,
         )?;
         let shall_end = Arc::new(AtomicBool::new(false));

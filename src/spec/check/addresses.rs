@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::spec::check::context::Context;
 use crate::spec::check::dhcp;
+use crate::spec::check::routed;
 use crate::spec::model::architecture::{Addresses, Network};
 use crate::spec::model::units::Prefix;
 use crate::spec::parse::architecture::{RawAddresses, RawArchitecture, RawNetwork};
@@ -26,13 +27,19 @@ pub(crate) fn gateways(
         if dhcp {
             return Err(dhcp::gives(name, "gateways", span, context));
         }
+        // A routed network's gateway is on the link, whatever its address is.
+        if routed::is(raw) {
+            continue;
+        }
         match prefix {
             Some(prefix) => inside(gateway, span, prefix.get_ref(), name, context)?,
             None => return Err(no_ipv6(name, span, context)),
         }
     }
     match &raw.gateway_v6 {
-        Some(gateway) if raw.v6.is_none() && !dhcp => Err(no_ipv6(name, gateway.span(), context)),
+        Some(gateway) if raw.v6.is_none() && !dhcp && !routed::is(raw) => {
+            Err(no_ipv6(name, gateway.span(), context))
+        }
         _ => Ok(()),
     }
 }
@@ -69,6 +76,17 @@ fn inside(
     Err(context.sources.error(span, message).hint(format!("{network} is {prefix}: take another")))
 }
 
+/// That an address of no network can be a machine's.
+fn check_single(address: IpAddr, span: Range<usize>, context: &Context<'_>) -> Result<()> {
+    match super::outside::nobody(address) {
+        None => Ok(()),
+        Some(why) => Err(context
+            .sources
+            .error(span, format!("{address} is no server's address: {why}"))
+            .hint("write the address that the provider gave it")),
+    }
+}
+
 /// Who has addresses, for errors about one that is missing.
 pub(crate) struct Whose<'a> {
     /// `web1`, `the floating address web`.
@@ -86,6 +104,9 @@ pub(crate) fn of(
 ) -> Result<Addresses> {
     let four = ours.v4.as_ref().map(|own| (v4(own), own.span()));
     let six = ours.v6.as_ref().map(|own| (v6(own), own.span()));
+    // Without a prefix, each server's are its own, of the versions that have a gateway.
+    let by_itself =
+        |version: &str| network.routed && (version == "v4" || network.gateway_v6.is_some());
     for (version, own, prefix) in [("v4", four, &network.v4), ("v6", six, &network.v6)] {
         match (own, prefix) {
             (Some((address, span)), Some(prefix)) => {
@@ -93,6 +114,14 @@ pub(crate) fn of(
             }
             (Some((_, span)), None) if network.dhcp => {
                 return Err(dhcp::gives(&network.name, "addresses", span, context));
+            }
+            (Some((address, span)), None) if by_itself(version) => {
+                check_single(address, span, context)?;
+            }
+            (None, None) if by_itself(version) => {
+                let message = format!("{} has no `{version}` in {}", whose.what, network.name);
+                let hint = format!("add the one that the provider gave it: `{version} = ...`");
+                return Err(context.sources.error(whose.span.clone(), message).hint(hint));
             }
             (Some((_, span)), None) => return Err(no_ipv6(&network.name, span, context)),
             (None, Some(prefix)) => {

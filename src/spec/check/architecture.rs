@@ -9,6 +9,7 @@ use crate::spec::check::dhcp;
 use crate::spec::check::outside;
 use crate::spec::check::pairs;
 use crate::spec::check::prefixes;
+use crate::spec::check::routed;
 use crate::spec::check::server;
 use crate::spec::check::settings;
 use crate::spec::model::architecture::{
@@ -64,6 +65,7 @@ pub(crate) fn architecture(
     server::nothing_is_taken_twice(&architecture, context)?;
     pairs::pairs(&architecture, raw, context)?;
     dhcp::check(&architecture, raw, context)?;
+    routed::check_prefixes(&architecture, raw, context)?;
     Ok(architecture)
 }
 
@@ -114,13 +116,15 @@ fn one_network(name: &Spanned<String>, raw: &RawNetwork, context: &Context<'_>) 
         }
     }
     let dhcp = raw.dhcp.as_ref().is_some_and(|dhcp| *dhcp.get_ref());
-    if raw.v4.is_none() && !dhcp {
+    let routed = routed::is(raw);
+    if raw.v4.is_none() && !dhcp && !routed {
         let message = format!("the network {} has no IPv4 network", name.get_ref());
         return Err(context
             .sources
             .error(name.span(), message)
             .hint("add `v4 = \"192.168.0.0/24\"`, or `dhcp = true` if it gives addresses itself"));
     }
+    routed::check(name.get_ref(), raw, context)?;
     addresses::gateways(name.get_ref(), raw, dhcp, context)?;
     let known =
         |prefix: &Option<Spanned<Prefix>>| prefix.as_ref().filter(|_| !dhcp).map(|p| *p.get_ref());
@@ -130,6 +134,7 @@ fn one_network(name: &Spanned<String>, raw: &RawNetwork, context: &Context<'_>) 
         v4: known(&raw.v4),
         v6: known(&raw.v6),
         dhcp,
+        routed,
         gateway_v4: raw.gateway_v4.as_ref().map(|gateway| *gateway.get_ref()),
         gateway_v6: raw.gateway_v6.as_ref().map(|gateway| *gateway.get_ref()),
         mtu: raw.mtu,
@@ -148,6 +153,9 @@ fn floating_addresses(
         let network = look_up("network", &floating.network, networks, context)?;
         if network.dhcp {
             return Err(dhcp::moves(name.get_ref(), network, raw, context));
+        }
+        if network.routed {
+            return Err(routed::moves(name.get_ref(), network, raw, context));
         }
         for server in floating.holders.iter().chain(&floating.real_servers) {
             attached(server, network, servers, context)?;

@@ -35,7 +35,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn ports<'a>(
+pub(super) fn ports<'a>(
     server: &'a Server,
     architecture: &'a Architecture,
     context: &'a Context<'_>,

@@ -10,5 +10,6 @@ pub(crate) mod outside;
 pub(crate) mod pairs;
 pub(crate) mod prefixes;
 pub(crate) mod role;
+pub(crate) mod routed;
 pub(crate) mod server;
 pub(crate) mod settings;

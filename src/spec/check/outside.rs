@@ -30,7 +30,7 @@ pub(crate) fn ntp(server: &Spanned<String>, sources: &Sources) -> Result<()> {
 }
 
 /// Why nobody else answers at an address, if it is so.
-fn nobody(address: IpAddr) -> Option<&'static str> {
+pub(super) fn nobody(address: IpAddr) -> Option<&'static str> {
     let address = address.to_canonical();
     if address.is_unspecified() {
         return Some("it stands for none");

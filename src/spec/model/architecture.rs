@@ -166,18 +166,33 @@ pub struct Network {
     pub name: String,
     /// `eth0`.
     pub interface: String,
-    /// The IPv4 network; unknown with `dhcp`.
+    /// The IPv4 network; unknown with `dhcp`, perhaps none with `routed`.
     pub v4: Option<Prefix>,
-    /// The IPv6 network, if it has IPv6; unknown with `dhcp`.
+    /// The IPv6 network, if it has IPv6; unknown with `dhcp`, perhaps none with `routed`.
     pub v6: Option<Prefix>,
     /// Whether its addresses are given by DHCP and router advertisements.
     pub dhcp: bool,
+    /// Whether all packets go through the gateway, and each address is by itself.
+    pub routed: bool,
     /// Where it leads further.
     pub gateway_v4: Option<Ipv4Addr>,
     /// Where it leads further.
     pub gateway_v6: Option<Ipv6Addr>,
     /// If not the default.
     pub mtu: Option<u16>,
+}
+
+impl Network {
+    /// The length of the prefix with which a server has this address on its interface; nothing
+    /// where only the network knows.
+    pub fn length(&self, address: IpAddr) -> Option<u8> {
+        let prefix = if address.is_ipv4() { self.v4 } else { self.v6 };
+        match self.routed {
+            true if address.is_ipv4() => Some(32),
+            true => Some(128),
+            false => prefix.map(|prefix| prefix.length),
+        }
+    }
 }
 
 /// One machine.

@@ -61,13 +61,16 @@ pub(crate) struct RawArchitecture {
 pub(crate) struct RawNetwork {
     /// The interface on every server that is attached: `eth0`.
     pub interface: Spanned<String>,
-    /// The IPv4 network; only one with `dhcp` may lack it.
+    /// The IPv4 network; only one with `dhcp` or `routed` may lack it.
     pub v4: Option<Spanned<Prefix>>,
     /// The IPv6 network; with none, the network has no IPv6.
     pub v6: Option<Spanned<Prefix>>,
     /// Whether the servers' addresses come from the network itself: IPv4 by DHCP, IPv6
     /// by router advertisements. Nobody knows them before.
     pub dhcp: Option<Spanned<bool>>,
+    /// Whether it is no Ethernet: all packets go through the gateway, which alone is asked for
+    /// by ARP and may be outside the network. Each server has its address by itself (a /32).
+    pub routed: Option<Spanned<bool>>,
     /// The IPv4 gateway, if this network leads further.
     pub gateway_v4: Option<Spanned<Ipv4Addr>>,
     /// The IPv6 gateway; a link-local address is fine.

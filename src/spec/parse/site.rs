@@ -167,6 +167,8 @@ pub(crate) struct RawNetworkChange {
     pub v6: Option<Spanned<String>>,
     /// Addresses by DHCP and router advertisements.
     pub dhcp: Option<Spanned<bool>>,
+    /// All packets go through the gateway; each server has its address by itself.
+    pub routed: Option<Spanned<bool>>,
     /// The IPv4 gateway.
     pub gateway_v4: Option<Spanned<Ipv4Addr>>,
     /// The IPv6 gateway.

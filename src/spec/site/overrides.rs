@@ -114,7 +114,11 @@ fn networks(
         let own = find("network", name, &mut architecture.networks, sources)?;
         replace_network(network, own, sources)?;
         let dhcp = own.dhcp.as_ref().is_some_and(|dhcp| *dhcp.get_ref());
-        let (v4, v6) = (!dhcp, !dhcp && own.v6.is_some());
+        // Where each server has addresses of its own, the book's are nobody's.
+        let (v4, v6) = match own.routed.as_ref().is_some_and(|routed| *routed.get_ref()) {
+            true => (own.v4.is_some(), own.v6.is_some()),
+            false => (!dhcp, !dhcp && own.v6.is_some()),
+        };
         let in_it = architecture.servers.values_mut();
         for own in in_it.filter_map(|server| server.addresses.get_mut(name.get_ref().as_str())) {
             own.v4 = own.v4.take().filter(|_| v4);
@@ -179,6 +183,10 @@ fn replace_network(
     network: &mut RawNetwork,
     sources: &Sources,
 ) -> Result<()> {
+    // The book's prefixes are of an Ethernet.
+    if change.routed.as_ref().is_some_and(|routed| *routed.get_ref()) {
+        (network.v4, network.v6) = (None, None);
+    }
     if change.v4.is_some() {
         network.v4.clone_from(&change.v4);
     }
@@ -197,6 +205,7 @@ fn replace_network(
             network.v6 = Some(Spanned::new(written.span(), prefix));
         }
     }
+    network.routed = change.routed.clone().or(network.routed.take());
     network.dhcp = change.dhcp.clone().or(network.dhcp.take());
     network.gateway_v4 = change.gateway_v4.clone().or(network.gateway_v4.take());
     network.gateway_v6 = change.gateway_v6.clone().or(network.gateway_v6.take());
