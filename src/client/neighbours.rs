@@ -38,7 +38,10 @@ impl Neighbours {
         let Some(headers) = Headers::parse(&frame) else { return frame };
         match (headers.content, self.own) {
             (Content::Arp { sender, mac, target, .. }, (IpAddr::V4(own), own_mac)) => {
-                if target == own {
+                // A gateway outside of the own network is asked with another address.
+                let is_answer =
+                    headers.destination == own_mac && self.asked.contains(&sender.into());
+                if target == own || is_answer {
                     self.heard.insert(sender.into());
                 } else if headers.destination.is_group() && self.asked.contains(&sender.into()) {
                     // smoltcp reads only ARP that asks for its own address; Linux takes

@@ -161,6 +161,13 @@ impl Task for TunnelTask {
     }
 }
 
+impl Drop for Local {
+    fn drop(&mut self) {
+        // The program sees the end, and who reads it for us wakes; it may have gone already.
+        drop(self.stream.shutdown(Shutdown::Both));
+    }
+}
+
 type Socket = smoltcp::socket::tcp::Socket<'static>;
 
 impl Local {

@@ -1,17 +1,21 @@
 //! Whether a machine that was restarted is the server that its disk was written for: it has
 //! the host key of the seed, and says that it runs the image.
 
+use super::session;
 use super::target::Login;
 use crate::error::{Error, Result};
 use crate::exec::{self, Output, Program};
 use crate::progress::{self, Status};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What the key is known by.
 const ALIAS: &str = "imagebuild-server";
 /// Until it is given up: firmware of large machines takes minutes.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Until a machine that was told to restart has stopped answering.
+const GOING: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -45,18 +49,23 @@ enum Told {
 ///
 /// # Errors
 /// When it runs another image, or nobody answers in time.
-pub(super) fn wait(arrival: &Arrival) -> Result<()> {
+pub(super) fn wait(arrival: &Arrival, before: &str) -> Result<()> {
     let failed = |e: std::io::Error| Error::build(format!("cannot write a host key: {e}"));
     let mut known = tempfile::NamedTempFile::new().map_err(failed)?;
     writeln!(known, "{ALIAS} {}", arrival.host_key).map_err(failed)?;
-    let program = ssh(arrival, &known.path().display().to_string());
+    let program = ssh(arrival, known.path());
     let (start, status) = (Instant::now(), Status::new());
-    let name = &arrival.image;
+    let (name, host) = (&arrival.image, host_name(&arrival.login));
+    // Whoever is let in nowhere cannot ask for the boot: a machine that restarts was gone.
+    let mut was_gone = false;
     loop {
-        let why = match told(&program.output()?, arrival) {
+        let why = match told(&program.output()?, arrival, &host, before) {
             Told::Arrived => {
                 progress::step("Arrived", format!("{name} answers, with its seed and its image"));
                 return Ok(());
+            }
+            Told::HasKey if !was_gone && start.elapsed() < GOING => {
+                "it has not restarted yet".to_owned()
             }
             Told::HasKey => {
                 progress::step("Arrived", format!("{name} answers, with its seed's host key"));
@@ -70,7 +79,10 @@ pub(super) fn wait(arrival: &Arrival) -> Result<()> {
                 return Err(Error::check(format!("the machine runs {image}, not {name}"))
                     .hint("another disk may be the first in its boot order"));
             }
-            Told::NotYet(why) => why,
+            Told::NotYet(why) => {
+                was_gone = true;
+                why
+            }
         };
         if start.elapsed() > PATIENCE {
             return Err(Error::build(format!(
@@ -89,35 +101,39 @@ pub(super) fn wait(arrival: &Arrival) -> Result<()> {
     }
 }
 
-fn ssh(arrival: &Arrival, known_hosts: &str) -> Program {
-    let options = [
-        "StrictHostKeyChecking=yes".to_owned(),
-        format!("UserKnownHostsFile={known_hosts}"),
-        "GlobalKnownHostsFile=/dev/null".to_owned(),
-        format!("HostKeyAlias={ALIAS}"),
-        "ControlPath=none".to_owned(),
-        // It is tried often: nobody is asked for anything.
-        "BatchMode=yes".to_owned(),
-        "ConnectTimeout=10".to_owned(),
-        "ServerAliveInterval=10".to_owned(),
-    ];
-    let mut program = Program::new("ssh").arg("-T").envs(std::env::vars_os()).quiet();
-    for option in &options {
+fn ssh(arrival: &Arrival, known_hosts: &Path) -> Program {
+    let login = &arrival.login;
+    let mut program = session::base(login, Some((ALIAS, known_hosts)));
+    // It is tried often: nobody is asked for anything.
+    for option in ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=10"] {
         program = program.args(["-o", option]);
     }
-    if let Some(port) = arrival.login.port {
-        program = program.args(["-p", &port.to_string()]);
-    }
-    if let Some(user) = &arrival.login.user {
-        program = program.args(["-l", user]);
-    }
-    program.args(["--", &arrival.login.host, "cat /etc/os-release"])
+    program = program.envs(std::env::vars_os()).quiet();
+    program.args([
+        "--",
+        &login.host,
+        "cat /etc/os-release; echo; cat /proc/sys/kernel/random/boot_id",
+    ])
 }
 
-fn told(output: &Output, arrival: &Arrival) -> Told {
-    let said = String::from_utf8_lossy(&output.stderr);
+/// The host's name as the user's own configuration has it, which is how ssh speaks of it.
+fn host_name(login: &Login) -> String {
+    let asked = Program::new("ssh").args(["-G", "--", &login.host]);
+    let output = asked.envs(std::env::vars_os()).quiet().output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().find_map(|line| line.strip_prefix("hostname "));
+    name.unwrap_or(&login.host).to_owned()
+}
+
+/// `host` is what ssh calls it, `before` the boot of the machine that was restarted.
+fn told(output: &Output, arrival: &Arrival, host: &str, before: &str) -> Told {
+    let said = session::printable(&output.stderr);
     if output.code == 0 {
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = session::printable(&output.stdout);
+        if !before.is_empty() && text.lines().any(|line| line == before) {
+            return Told::NotYet("it has not restarted yet".to_owned());
+        }
         let value = |key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.map_or("", |value| value.trim_matches('"')).to_owned()
@@ -131,8 +147,10 @@ fn told(output: &Output, arrival: &Arrival) -> Told {
             image => format!("{image}, version {version}"),
         });
     }
-    // The key is checked before anybody logs in.
-    if said.contains("Permission denied (") {
+    // The key is checked before anybody logs in. A jump host would say it of itself.
+    let user = arrival.login.user.as_deref().unwrap_or_default();
+    let denied = format!("{user}@{host}: Permission denied (");
+    if said.lines().any(|line| line.starts_with(&denied)) {
         return Told::HasKey;
     }
     if said.contains("Host key verification failed") {
@@ -153,7 +171,7 @@ mod tests {
         let arrival = Arrival { login, host_key: "ssh-ed25519 AAAA".to_owned(), image, version };
         let ask = |code: i32, stdout: &str, stderr: &str| {
             let (stdout, stderr) = (stdout.into(), stderr.into());
-            told(&Output { code, stdout, stderr }, &arrival)
+            told(&Output { code, stdout, stderr }, &arrival, "h", "1-2")
         };
         let release = "ID=debian\nIMAGE_ID=\"arch4-web1\"\nIMAGE_VERSION=\"7\"\n";
         assert_eq!(ask(0, release, ""), Told::Arrived);
@@ -162,6 +180,10 @@ mod tests {
         let foreign = Told::Other("a system that is no image of ours".to_owned());
         assert_eq!(ask(0, "ID=debian\n", ""), foreign);
         assert_eq!(ask(255, "", "admin@h: Permission denied (publickey).\n"), Told::HasKey);
+        let old = Told::NotYet("it has not restarted yet".to_owned());
+        assert_eq!(ask(0, &format!("{release}\n1-2\n"), ""), old);
+        let jump = ask(255, "", "me@jump: Permission denied (publickey).\n");
+        assert!(matches!(jump, Told::NotYet(_)));
         let refused = "ssh: connect to host h port 22: Connection refused";
         assert_eq!(ask(255, "", &format!("{refused}\r\n")), Told::NotYet(refused.to_owned()));
         let rescue = ask(255, "", "No ED25519 host key is known\nHost key verification failed.\n");

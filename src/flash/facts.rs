@@ -32,8 +32,8 @@ pub enum Kind {
 pub struct Facts {
     /// The system's and the processor's name: "Linux x86_64".
     pub machine: String,
-    /// The number of the user who writes.
-    pub user: Option<u32>,
+    /// Another one each time it starts.
+    pub boot: String,
     /// `BIOS` or `UEFI`: what started that machine.
     pub firmware: String,
     /// The programs that are there.
@@ -48,8 +48,11 @@ pub struct Facts {
     pub sector: Option<u64>,
     /// Whether it can only be read.
     pub read_only: bool,
-    /// Whether the user may not write to it.
-    pub denied: bool,
+    /// Other disks with the same serial number, or without one and of the same size.
+    pub alike: Vec<String>,
+    /// Whether the disk is asked for alone before it is written: what else the kernel knows of its
+    /// use counts then.
+    pub exclusive: bool,
     /// The serial number, or the disk's world-wide name; empty where it has none.
     pub serial: String,
     /// Who made it.
@@ -84,7 +87,7 @@ impl Facts {
             };
             match name {
                 "machine" => facts.machine = text(),
-                "user" => facts.user = u32::try_from(number()?).ok(),
+                "boot" => facts.boot = text(),
                 "firmware" => facts.firmware = text(),
                 "tool" => facts.tools.push(text()),
                 "path" => facts.path = text(),
@@ -92,7 +95,8 @@ impl Facts {
                 "size" => facts.size = number()?,
                 "sector" => facts.sector = Some(number()?),
                 "read-only" => facts.read_only = value != "0",
-                "denied" => facts.denied = true,
+                "alike" => facts.alike.push(text()),
+                "exclusive" => facts.exclusive = true,
                 "serial" => facts.serial = text(),
                 "model" => facts.model = text(),
                 "used" => facts.used.push(text()),
@@ -114,22 +118,28 @@ impl Facts {
 
     /// What `--confirm` must say: nobody types it by mistake, and it is of one disk.
     pub fn name(&self) -> String {
-        if !self.serial.is_empty() {
-            return self.serial.clone();
-        }
-        match self.kind {
-            Some(Kind::File) => self.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        let file = || self.path.rsplit('/').next().unwrap_or_default();
+        let name = match self.kind {
+            Some(Kind::File) => return file().to_owned(),
+            _ if !self.serial.is_empty() => self.serial.clone(),
             // Neither serial nor name: what differs most among the disks of a machine.
             _ => self.size.to_string(),
-        }
+        };
+        if self.alike.is_empty() { name } else { format!("{name}@{}", file()) }
     }
 
     /// What [`Facts::name`] is.
     fn name_is(&self) -> &'static str {
-        match (self.serial.is_empty(), self.kind) {
-            (false, _) => "serial number",
-            (true, Some(Kind::File)) => "file's name",
-            (true, _) => "size in bytes, as it has no serial number",
+        match (self.serial.is_empty(), self.alike.is_empty()) {
+            _ if self.kind == Some(Kind::File) => "file's name",
+            (false, true) => "serial number",
+            (true, true) => "size in bytes, as it has no serial number",
+            (false, false) => {
+                "serial number, which another disk has, too, and its name until the next restart"
+            }
+            (true, false) => {
+                "size in bytes, which another disk has, too, and its name until the next restart"
+            }
         }
     }
 
@@ -152,17 +162,19 @@ impl Facts {
     /// The first reason.
     pub(super) fn check(&self, size: u64) -> Result<()> {
         let path = &self.path;
+        for tool in ["dd", "sha256sum", "head", "tr", "cat", "ls", "readlink", "stat"] {
+            if !self.has(tool) {
+                return Err(Error::input(format!(
+                    "the target's system has no `{tool}` that will do"
+                ))
+                .hint("use a rescue system with GNU's coreutils or a whole busybox"));
+            }
+        }
         if self.machine != "Linux x86_64" {
             return Err(Error::input(format!(
                 "the target's machine is {}, the image is for Linux x86_64",
                 if self.machine.is_empty() { "unknown" } else { &self.machine }
             )));
-        }
-        for tool in ["dd", "sha256sum", "head"] {
-            if !self.has(tool) {
-                return Err(Error::input(format!("the target's system has no `{tool}`"))
-                    .hint("use a rescue system with GNU's coreutils or busybox"));
-            }
         }
         match self.kind {
             Some(Kind::Disk | Kind::File) => {}
@@ -202,7 +214,7 @@ impl Facts {
             let error = Error::input(format!("{path} is in use"));
             let error = self.used.iter().fold(error, |error, one| error.detail(one));
             return Err(error.hint(
-                "start that machine's rescue system; or name the other disk, if this is the one that it runs from",
+                "name another disk if that machine runs from this one; in a rescue system, release it: `umount`, `swapoff`, `vgchange -an`, `mdadm --stop`",
             ));
         }
         // The disk by its own name, and as many partitions as it has.
@@ -214,10 +226,6 @@ impl Facts {
         }
         if self.read_only {
             return Err(Error::input(format!("{path} is read-only")));
-        }
-        if self.denied {
-            return Err(Error::input(format!("nothing may be written to {path} by this user"))
-                .hint("disks are root's: `ssh://root@...`, or start `imagebuild` as root"));
         }
         Ok(())
     }
@@ -267,7 +275,7 @@ mod tests {
     use super::*;
     use crate::fuzzer::Fuzz;
 
-    const GOOD: &str = "fact machine Linux x86_64\nfact user 0\nfact firmware UEFI\nfact tool dd\nfact tool sha256sum\nfact tool head\nfact tool zstd\nfact path /dev/sda\nfact kind disk\nfact size 42949672960\nfact sector 512\nfact read-only 0\nfact serial 1234\nfact model QEMU HARDDISK\nfact looked-at sda\nfact holds sda1 40G ext4 root\nfact looked-at sda1\nfact news of later versions";
+    const GOOD: &str = "fact machine Linux x86_64\nfact boot 1-2\nfact firmware UEFI\nfact tool dd\nfact tool sha256sum\nfact tool head\nfact tool tr\nfact tool cat\nfact tool ls\nfact tool readlink\nfact tool stat\nfact tool zstd\nfact path /dev/sda\nfact kind disk\nfact size 42949672960\nfact sector 512\nfact read-only 0\nfact serial 1234\nfact model QEMU HARDDISK\nfact looked-at sda\nfact holds sda1 40G ext4 root\nfact looked-at sda1\nfact news of later versions";
 
     fn facts(text: &str) -> Facts {
         Facts::parse(&text.lines().map(str::to_owned).collect::<Vec<_>>()).unwrap()
@@ -295,7 +303,7 @@ mod tests {
                 "fact machine Linux aarch64",
                 "the target's machine is Linux aarch64, the image is for Linux x86_64",
             ),
-            ("fact tool dd", "the target's system has no `sha256sum`"),
+            ("fact tool dd", "the target's system has no `sha256sum` that will do"),
             ("fact kind partition", "/dev/sda is a partition, an image is a whole disk"),
             ("fact kind other", "/dev/sda is neither a disk nor a file"),
             ("fact kind missing", "there is no /dev/sda"),
@@ -307,7 +315,6 @@ mod tests {
             ("fact used sda1 is mounted at /", "/dev/sda is in use"),
             ("fact looked-at sda", "it cannot be told whether /dev/sda is in use"),
             ("fact read-only 1", "/dev/sda is read-only"),
-            ("fact denied 1", "nothing may be written to /dev/sda by this user"),
         ] {
             assert_eq!(but(line).check(4 << 30).unwrap_err().message(), why);
         }
@@ -325,6 +332,9 @@ mod tests {
         let nameless = but("fact serial ");
         assert_eq!(nameless.name(), "42949672960");
         assert!(text(&nameless, None).ends_with("(its size in bytes, as it has no serial number)"));
+        let mut two = nameless.clone();
+        two.alike.push("sdb".to_owned());
+        assert_eq!(two.name(), "42949672960@sda");
         let mut file = nameless;
         (file.kind, file.path) = (Some(Kind::File), "/srv/my disk.raw".to_owned());
         assert!(text(&file, None).contains("--confirm 'my disk.raw'"));

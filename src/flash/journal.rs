@@ -52,7 +52,10 @@ impl Journal {
         let lock = folder.join(format!("{name}.lock"));
         let opened = File::options().create(true).append(true).open(&lock);
         let file = opened.map_err(|e| Error::io("lock", &lock, &e))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+            if errno != nix::errno::Errno::EWOULDBLOCK {
+                return Error::io("lock", &lock, &errno.into());
+            }
             Error::input(format!("another imagebuild is writing to {}", subject.target))
                 .hint("wait for it, or end it")
         })?;

@@ -24,6 +24,7 @@ use crate::progress::{self, Meter};
 use journal::{Journal, Subject};
 use session::{Sender, Session};
 use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use work::{HEAD, SECTOR};
 
@@ -77,30 +78,50 @@ pub fn write(work: &Work, target: &Target, options: &Options, store: &Path) -> R
         Target::Device(_) | Target::Ssh { .. } => {
             let session = Session::open(target, &options.host_keys)?;
             let confirm = Confirm::Said(options.confirm.as_deref());
-            Flash::begin(work, target, confirm, session, store)?.run(options.restart)?;
-            options.arrival.as_ref().map_or(Ok(()), arrival::wait)
+            let flash = Flash::begin(work, target, confirm, session, store)?;
+            let boot = flash.facts.boot.clone();
+            flash.run(options.restart)?;
+            options.arrival.as_ref().map_or(Ok(()), |arrival| arrival::wait(arrival, &boot))
         }
     }
 }
 
 /// A new file is written under another name until it is whole.
 fn write_file(work: &Work, path: &Path, options: &Options, store: &Path) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     check_new(path)?;
     let size = file_size(work, options)?;
     let partial = partial(path);
-    // It will hold the server's secrets.
-    let opened =
-        File::options().create(true).truncate(false).write(true).mode(0o600).open(&partial);
-    let file = opened.map_err(|e| Error::io("make", &partial, &e))?;
-    file.set_len(size).map_err(|e| Error::io("make", &partial, &e))?;
-    drop(file);
+    make_new(&partial, size)?;
     let target = Target::Device(std::path::absolute(&partial).unwrap_or_else(|_| partial.clone()));
     let session = Session::open(&target, &[])?;
     Flash::begin(work, &target, Confirm::Ours, session, store)?.run(false)?;
     // A file that came in the meantime is not ours to replace.
     check_new(path)?;
     std::fs::rename(&partial, path).map_err(|e| Error::io("make", path, &e))
+}
+
+/// An empty file of `size` bytes, the user's alone: it will hold secrets. What an earlier run left
+/// is emptied; what is not the user's own file is refused.
+fn make_new(path: &Path, size: u64) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("make", path, &e);
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(libc_nofollow());
+    let file = options.open(path).map_err(failed)?;
+    let data = file.metadata().map_err(failed)?;
+    let is_own = data.uid() == nix::unistd::geteuid().as_raw();
+    if !data.is_file() || !is_own || data.nlink() != 1 {
+        return Err(Error::input(format!(
+            "{} is there, and not a file of yours alone",
+            path.display()
+        ))
+        .hint("it is made for the time of writing: remove it, or name another place"));
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    file.set_len(0).and_then(|()| file.set_len(size)).map_err(failed)
+}
+
+fn libc_nofollow() -> i32 {
+    nix::fcntl::OFlag::O_NOFOLLOW.bits()
 }
 
 fn check_new(path: &Path) -> Result<()> {
@@ -137,6 +158,8 @@ struct Flash<'a> {
     journal: Journal,
     /// Bytes of the disk.
     size: u64,
+    /// Whether anything of the disk was changed.
+    touched: bool,
     /// Whether all but the first sector is written, and that may be.
     is_ending: bool,
     /// See [`FLUSH`].
@@ -154,14 +177,33 @@ impl<'a> Flash<'a> {
     ) -> Result<Flash<'a>> {
         let facts = session.describe()?;
         facts.check(work.size())?;
-        if let Confirm::Said(said) = confirm {
-            facts.confirm(said)?;
+        match confirm {
+            Confirm::Said(said) => facts.confirm(said)?,
+            Confirm::Ours => {}
+        }
+        if facts.kind == Some(Kind::Disk) && !facts.exclusive {
+            progress::warn(
+                "whether something else has claimed this disk can only be told in part: the target's system has no blkdiscard of util-linux",
+            );
+        }
+        // By a descriptor from now on: what was looked at before is looked at again.
+        session.ask("open")?;
+        let again = session.describe()?;
+        again.check(work.size())?;
+        if (again.name(), again.size, &again.path) != (facts.name(), facts.size, &facts.path) {
+            return Err(Error::build(format!("{} has become another disk", facts.path))
+                .hint("look again which it is, and run it once more"));
         }
         let size = facts.size;
         let (target, disk) = (target.to_string(), facts.name());
         let subject = Subject { target, disk, size, image: work.identity, seed: work.seed };
-        let journal = Journal::open(store, subject)?;
-        Ok(Flash { work, session, facts, journal, size, is_ending: false, flush: FLUSH })
+        let mut journal = Journal::open(store, subject)?;
+        if let Confirm::Ours = confirm {
+            // It was made for this run.
+            journal.forget()?;
+        }
+        let (touched, is_ending) = (false, false);
+        Ok(Flash { work, session, facts, journal, size, touched, is_ending, flush: FLUSH })
     }
 
     fn run(mut self, restart: bool) -> Result<()> {
@@ -179,6 +221,9 @@ impl<'a> Flash<'a> {
 
     /// What an error means for the disk, and what to do.
     fn explained(&self, error: Error) -> Error {
+        if !self.touched {
+            return error;
+        }
         let done = self.journal.written();
         let again = match done {
             0 => "run the same command again".to_owned(),
@@ -212,21 +257,24 @@ impl<'a> Flash<'a> {
             Err(e) if resumed > 0 && e.kind() == ErrorKind::Check => {
                 progress::warn(format!("{}: all is written again", e.message()));
                 self.journal.forget()?;
+                self.erase(0)?;
                 self.write_from(0)?;
                 self.read_back()?;
             }
             other => other?,
         }
         self.write_head()?;
-        self.journal.forget()
+        // The disk is whole, whatever becomes of this.
+        self.journal.forget().unwrap_or_else(|e| progress::warn(e.message()));
+        Ok(())
     }
 
-    /// The ends of the disk, so that nothing boots from it and no old table is found.
-    /// Of a run that goes on, only the start: the rest was done, and may hold the image now.
+    /// The ends of the disk, so that nothing boots from it and no old table is found. The end of
+    /// the image only where a run begins: it may hold the image now.
     fn erase(&mut self, resumed: u64) -> Result<()> {
-        let all = self.work.erased(self.size);
-        for (offset, length) in &all[..if resumed > 0 { 1 } else { all.len() }] {
+        for (offset, length) in self.work.erased(self.size, resumed == 0) {
             self.session.ask(&format!("erase {offset} {length}"))?;
+            self.touched = true;
         }
         self.session.ask("flush")?;
         progress::step("Erased", format!("the ends of {}", self.facts.path));
@@ -277,7 +325,7 @@ impl<'a> Flash<'a> {
                 "the disk's cache cannot be emptied: what is read back may come from there",
             );
         }
-        let regions = self.work.regions();
+        let regions = self.work.regions(self.size);
         let meter = Meter::new("digests", regions.iter().map(|region| region.length).sum());
         let produce = |sender: &mut Sender<'_, usize>| {
             regions.iter().enumerate().try_for_each(|(number, region)| {
@@ -290,12 +338,12 @@ impl<'a> Flash<'a> {
             let region = &regions[number];
             meter.add(region.length);
             if session::digest(&answer)? != region.sha256 {
-                first_wrong.get_or_insert(region);
+                first_wrong.get_or_insert((region.name.clone(), region.offset));
             }
             Ok(())
         })?;
         meter.finish("Read back");
-        first_wrong.map_or(Ok(()), |region| Err(wrong(&region.name, region.offset)))
+        first_wrong.map_or(Ok(()), |(name, offset)| Err(wrong(&name, offset)))
     }
 
     /// The partition table, and then the sector without which nothing boots.

@@ -11,8 +11,8 @@ use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
 
-/// Runs at the other end. No single quote is in it, so a pair of them carries it through
-/// whatever shell logs in there.
+/// Runs at the other end. No single quote is in it, so a pair of them carries it through the
+/// shell that logs in there: any of Bourne's, zsh, fish; csh cannot have lines in quotes.
 pub(super) const SCRIPT: &str = include_str!("session.sh");
 /// What the key of a rescue system is known by.
 const ALIAS: &str = "imagebuild-target";
@@ -166,7 +166,7 @@ impl Session {
         self.to = None;
         let error = Error::build(format!("the connection to {} ended", self.place));
         let Some(Ok(output)) = self.program.take().map(Spawned::wait) else { return error };
-        let said = exec::tail(&output.stderr);
+        let said = exec::tail(printable(&output.stderr).as_bytes());
         if said.contains("Host key verification failed") {
             // Of a screen full of advice, the fingerprint that was offered.
             let fingerprint = |line: &&str| line.contains("SHA256:");
@@ -178,6 +178,12 @@ impl Session {
         let error = if said.is_empty() { error } else { error.detail(said.clone()) };
         if said.contains("Permission denied (") {
             return error.hint("log in once with `ssh` and the same user, host and port: what works there works here");
+        }
+        // ssh's own failures: no way there, no such name, nobody who listens.
+        if output.code == 255 {
+            return error.or_hint(
+                "`ssh` with the same user, host and port shows whether the machine can be reached",
+            );
         }
         error
     }
@@ -197,7 +203,13 @@ fn read_line(from: &mut BufReader<PipeReader>) -> Result<Option<String>> {
     if line.pop_if(|last| *last == b'\n').is_none() {
         return Ok(None);
     }
-    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    Ok(Some(printable(&line)))
+}
+
+/// What a machine says that may be anybody's, without what a terminal would obey.
+pub(super) fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
 /// An answer that is none: the other end gave up.
@@ -269,24 +281,44 @@ pub(super) fn digest(answer: &str) -> Result<Sha256Digest> {
 
 /// The command line of the user's own ssh: configuration, agent and jump hosts are as usual.
 fn ssh(login: &Login, disk: &Path, known_hosts: Option<&Path>) -> Program {
+    let mut program = base(login, known_hosts.map(|file| (ALIAS, file)));
+    let options = [
+        // A line that was cut is noticed.
+        "ServerAliveInterval=10",
+        "ServerAliveCountMax=3",
+        "ConnectTimeout=30",
+    ];
+    for option in options {
+        program = program.args(["-o", option]);
+    }
+    let command = format!("exec sh -c '{SCRIPT}' sh {}", disk.display());
+    program.args(["--", &login.host, &command])
+}
+
+/// What every call of ssh has: of host keys, those that the user's own know, or those in a file,
+/// under an alias. The host and the command are still to be added.
+pub(super) fn base(login: &Login, pinned: Option<(&str, &Path)>) -> Program {
     let mut options = vec![
         // Nobody is asked whether a key is right, and none is taken unseen.
         "StrictHostKeyChecking=yes".to_owned(),
-        // A line that was cut is noticed.
-        "ServerAliveInterval=10".to_owned(),
-        "ServerAliveCountMax=3".to_owned(),
-        "ConnectTimeout=30".to_owned(),
         // What would outlive this connection keeps its output open.
         "ControlMaster=no".to_owned(),
         "ClearAllForwardings=yes".to_owned(),
+        // What a section of the user's for this host says of sessions of his own.
+        "RemoteCommand=none".to_owned(),
+        // Errors are looked for by their words.
+        "LogLevel=ERROR".to_owned(),
     ];
-    if let Some(file) = known_hosts {
+    if let Some((alias, file)) = pinned {
         options.extend([
-            format!("UserKnownHostsFile={}", file.display()),
+            format!("UserKnownHostsFile=\"{}\"", file.display()),
             "GlobalKnownHostsFile=/dev/null".to_owned(),
-            format!("HostKeyAlias={ALIAS}"),
-            // A connection of before has not proven this key.
+            format!("HostKeyAlias={alias}"),
+            // A connection of before has not proven this key, nor do these prove it.
             "ControlPath=none".to_owned(),
+            "VerifyHostKeyDNS=no".to_owned(),
+            "IgnoreUnknown=KnownHostsCommand".to_owned(),
+            "KnownHostsCommand=none".to_owned(),
         ]);
     }
     let mut program = Program::new("ssh").arg("-T");
@@ -299,8 +331,7 @@ fn ssh(login: &Login, disk: &Path, known_hosts: Option<&Path>) -> Program {
     if let Some(user) = &login.user {
         program = program.args(["-l", user]);
     }
-    let command = format!("exec sh -c '{SCRIPT}' sh {}", disk.display());
-    program.args(["--", &login.host, &command])
+    program
 }
 
 /// A file with the keys that the user gave, in OpenSSH's form.
@@ -335,9 +366,12 @@ mod tests {
         };
         let line = ssh(&login, &disk, None).pasteable();
         assert!(line.starts_with("ssh -T -o StrictHostKeyChecking=yes -o "), "{line}");
-        assert!(line.contains(" -p 2222 -l root -- 2001:db8::7 "), "{line}");
+        assert!(line.contains(" -p 2222 -l root ") && line.contains(" -- 2001:db8::7 "), "{line}");
         assert!(!line.contains("HostKeyAlias"));
         let pinned = ssh(&login, &disk, Some(Path::new("/tmp/known"))).pasteable();
-        assert!(pinned.contains("UserKnownHostsFile=/tmp/known -o GlobalKnownHostsFile=/dev/null"));
+        assert!(
+            pinned.contains("UserKnownHostsFile=\"/tmp/known\"' -o GlobalKnownHostsFile=/dev/null"),
+            "{pinned}"
+        );
     }
 }

@@ -1,10 +1,12 @@
 # What `imagebuild flash` runs where the disk is, on a rescue system, say. It needs what each has:
-# sh, dd, sha256sum and coreutils of GNU or of busybox. It reads a command a line, some of them followed by
-# bytes, and answers each with a line. No single quote may stand here: the whole stands in a pair.
+# a Bourne shell, and dd, sha256sum, head, tr, cat, ls, readlink and stat of GNU or of busybox. It
+# reads a command a line, some of them followed by bytes, and answers each with a line. No single
+# quote may stand here: the whole stands in a pair.
 export LC_ALL=C
 disk=$1
 say() { printf "%s\n" "$*"; }
 fail() { say "failed $*"; exit 1; }
+first_line() { printf "%s" "$*" | head -n 1; }
 
 # The largest block that offset $1 and length $2 are multiples of.
 block() {
@@ -30,6 +32,14 @@ first() {
     done
 }
 
+# Of the disk in /sys/class/block/$1.
+serial_of() {
+    text=$(lsblk -dno SERIAL "/dev/$1" 2>/dev/null)
+    [ -n "$text" ] || text=$(first "/sys/class/block/$1/serial" "/sys/class/block/$1/device/serial" \
+        "/sys/class/block/$1/wwid" "/sys/class/block/$1/device/wwid")
+    printf "%s" "$text" | tr -s "[:cntrl:] " " "
+}
+
 # Of a device, who uses it: mounts, swap, and devices on top of it.
 users() {
     number=$(cat "/sys/class/block/$1/dev")
@@ -50,19 +60,43 @@ users() {
     fact looked-at "$1"
 }
 
+# Who has the disk, the file, or one of its partitions open: another machine of this host, say.
+openers() {
+    ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
+        case $line in
+            /proc/*/fd:) process=${line#/proc/}; process=${process%/fd:} ;;
+            *" -> $real") fact used "process $process ($(content "/proc/$process/comm")) has it open" ;;
+            *" -> $real"[0-9] | *" -> ${real}"[0-9][0-9] | *" -> ${real}p"[0-9]*)
+                [ ! -b "$disk" ] || fact used "process $process ($(content "/proc/$process/comm")) has ${line##* -> } open"
+                ;;
+        esac
+    done
+    for loop in /sys/class/block/loop*/loop/backing_file; do
+        [ "$(content "$loop")" != "$real" ] || { loop=${loop#/sys/class/block/}; fact used "it is behind ${loop%%/*}"; }
+    done
+}
+
 describe_device() {
     name=${real##*/}
     sys=/sys/class/block/$name
     [ -d "$sys" ] || fail "$real is not in /sys/class/block"
     [ ! -e "$sys/partition" ] || { fact kind partition; return; }
     fact kind disk
-    fact size $(($(cat "$sys/size") * 512))
+    sectors=$(cat "$sys/size")
+    fact size $((sectors * 512))
     fact sector "$(cat "$sys/queue/logical_block_size")"
     fact read-only "$(cat "$sys/ro")"
-    serial=$(lsblk -dno SERIAL "$real" 2>/dev/null)
-    [ -n "$serial" ] || serial=$(first "$sys/serial" "$sys/device/serial" "$sys/wwid" "$sys/device/wwid")
+    serial=$(serial_of "$name")
     fact serial "$serial"
     fact model "$(first "$sys/device/vendor") $(first "$sys/device/model")"
+    # Another disk that nobody could tell from it.
+    for other in /sys/block/*; do
+        [ "${other##*/}" != "$name" ] && [ -e "$other/device" ] || continue
+        others=$(serial_of "${other##*/}")
+        [ "$others" = "$serial" ] || continue
+        [ -n "$serial" ] || [ "$(cat "$other/size")" = "$sectors" ] || continue
+        fact alike "${other##*/}"
+    done
     users "$name"
     for part in "$sys/$name"*; do
         [ -e "$part/partition" ] || continue
@@ -70,35 +104,54 @@ describe_device() {
         fact holds "$part $(lsblk -dno SIZE,FSTYPE,LABEL,PARTLABEL "/dev/$part" 2>/dev/null)"
         users "$part"
     done
+    # Only this one asks the kernel for the disk alone.
+    case $(blkdiscard --version 2>&1) in *util-linux*) fact exclusive 1 ;; esac
 }
 
 describe() {
     real=$(readlink -f "$disk")
     fact machine "$(uname -s) $(uname -m)"
-    fact user "$(id -u)"
+    fact boot "$(content /proc/sys/kernel/random/boot_id)"
     if [ -d /sys/firmware/efi ]; then fact firmware UEFI; else fact firmware BIOS; fi
-    for tool in dd sha256sum head zstd; do
-        ! command -v "$tool" >/dev/null || fact tool "$tool"
+    for tool in sha256sum head tr cat ls readlink stat; do
+        ! command -v "$tool" >/dev/null || say "fact tool $tool"
     done
-    fact path "$real"
+    # With the words that are used below.
+    ! dd if=/dev/null of=/dev/null bs=512 seek=0 count=1 iflag=fullblock conv=notrunc 2>/dev/null || say "fact tool dd"
+    [ "$(printf "\050\265\057\375\000\130\031\000\000\141\142\143" | zstd -dcq 2>/dev/null)" != abc ] || say "fact tool zstd"
+    fact path "${real:-$disk}"
     if [ -b "$disk" ]; then
         describe_device
     elif [ -f "$disk" ]; then
         fact kind file
-        fact size "$(stat -c %s "$disk")"
+        fact size "$(stat -L -c %s "$disk")"
         [ -w "$disk" ] || fact read-only 1
     elif [ -e "$disk" ]; then
         fact kind other
     else
         fact kind missing
     fi
-    # Not what a test of bits says of root. In a shell of its own, which a failure may end.
-    [ ! -e "$disk" ] || (: <>"$disk") 2>/dev/null || fact denied 1
+    # Once it is open, that is this process.
+    [ -n "$is_open" ] || [ -z "$real" ] || [ ! -e "$real" ] || openers
     say described
 }
 
+# One descriptor to the end: a name may come to mean another disk, or nothing, and dd would make
+# a file of it.
+is_open=
+open_disk() {
+    # In a shell of its own, which a failure ends.
+    said=$( (: <>"$real") 2>&1) || fail "it cannot be written to: $(first_line "$said")"
+    exec 9<>"$real"
+    # What looks at changed disks by itself, as udev, waits.
+    ! command -v flock >/dev/null || flock -n -x 9 || fail "the disk is in use: it is locked"
+    is_open=1
+    disk=/proc/self/fd/9
+    say done
+}
+
 # dd tells what it did on standard error, too; only of a failure is it of interest.
-written() { [ "$1" -eq 0 ] || fail "writing at byte $2: $(printf "%s" "$3" | head -n 1)"; }
+written() { [ "$1" -eq 0 ] || fail "writing at byte $2: $(first_line "$3")"; }
 
 write_zeros() {
     block "$1" "$2"
@@ -111,7 +164,7 @@ erase() {
     if [ -b "$disk" ]; then
         # It opens the disk for itself alone: what the kernel knows of its use counts, too.
         said=$(blkdiscard -z -o "$1" -l "$2" "$disk" 2>&1) || case $said in
-            *busy* | *"in use"*) fail "the disk is in use: $said" ;;
+            *busy* | *"in use"*) fail "the disk is in use: $(first_line "$said")" ;;
             *) write_zeros "$1" "$2" ;;
         esac
     else
@@ -127,17 +180,21 @@ write() {
     say done
 }
 
-# As above, from $3 bytes of zstd.
+# As above, from $3 bytes of zstd, whose failure the last of the pipe does not see.
 unpack() {
     block "$1" "$2"
-    said=$(dd bs="$3" count=1 iflag=fullblock 2>/dev/null | zstd -dcq |
-        dd of="$disk" bs="$unit" seek=$(($1 / unit)) count=$(($2 / unit)) iflag=fullblock conv=notrunc 2>&1)
+    said=$({
+        { dd bs="$3" count=1 iflag=fullblock 2>/dev/null | zstd -dcq || say "zstd failed" >&3; } 2>&3 |
+            dd of="$disk" bs="$unit" seek=$(($1 / unit)) count=$(($2 / unit)) iflag=fullblock conv=notrunc 2>&3
+    } 3>&1)
     written $? "$1" "$said"
+    case $said in *"zstd failed"*) fail "unpacking at byte $1: $(first_line "$said")" ;; esac
     say done
 }
 
+# Without a count: with count=0, coreutils before 9.1 leave the fsync out.
 flush() {
-    said=$(dd if=/dev/null of="$disk" count=0 conv=notrunc,fsync 2>&1) || fail "flushing the disk: $said"
+    said=$(dd if=/dev/null of="$disk" conv=notrunc,fsync 2>&1) || fail "flushing the disk: $(first_line "$said")"
     say done
 }
 
@@ -153,19 +210,31 @@ look_past_the_cache() {
     fi
 }
 
+# Of whole blocks, of which what is too much is cut off.
 digest() {
-    # Whole blocks are read, and what is too much is cut off.
     block "$1" 0
     [ "$unit" -le 1048576 ] || unit=1048576
-    sum=$(dd if="$disk" bs="$unit" skip=$(($1 / unit)) count=$((($2 + unit - 1) / unit)) ${direct:+"$direct"} 2>/dev/null |
-        head -c "$2" | sha256sum)
-    say "done ${sum%% *}"
+    said=$({
+        dd if="$disk" bs="$unit" skip=$(($1 / unit)) count=$((($2 + unit - 1) / unit)) ${direct:+"$direct"} 2>&3 |
+            head -c "$2" | sha256sum | {
+            # On a line by itself, wherever dd is in its own.
+            read -r sum _
+            printf "\n%s\n" "$sum"
+        }
+    } 3>&1)
+    case $said in *rror*) fail "reading at byte $1: $(first_line "$said")" ;; esac
+    sum=
+    for word in $said; do [ ${#word} -ne 64 ] || sum=$word; done
+    say "done $sum"
 }
 
+# A login shell may have left a line open.
+say ""
 say ready
 while read -r command offset length more; do
     case $command in
     describe) describe ;;
+    open) open_disk ;;
     erase) erase "$offset" "$length" ;;
     write) write "$offset" "$length" ;;
     unpack) unpack "$offset" "$length" "$more" ;;

@@ -7,7 +7,7 @@ use super::*;
 use crate::exec::Program;
 use crate::image::disk::{Content, Contents, Disk};
 use crate::image::grub::BootCode;
-use crate::image::manifest::{ContentDigest, Manifest, PartitionMap};
+use crate::image::manifest::{Manifest, PartitionMap};
 use crate::plan::layout::{Growth, Label, Layout, MIB, Sizes};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 
@@ -65,6 +65,11 @@ fn image(seed: &[u8]) -> (Work, Vec<u8>) {
     (Work::new(disk, &manifest, Some(seed.to_vec())).unwrap(), bytes)
 }
 
+fn put_program(path: &Path, script: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// A used disk, a store, and a `dd` that can be told to fail.
 struct Bench {
     folder: tempfile::TempDir,
@@ -94,7 +99,7 @@ impl Bench {
     /// in place of it or before it; `$disk` and `$real` are the disk's path and the real dd's.
     fn at_call(&self, number: usize, what: &str) {
         let script = format!(
-            "#!/bin/sh\nfor word; do case $word in of={disk} | if={disk}) ours=1 ;; esac; done\nreal=/usr/bin/dd disk={disk}\n[ -x $real ] || real=/bin/dd\n[ -n \"$ours\" ] || exec $real \"$@\"\necho \"$*\" >>{calls}\nif [ $(wc -l <{calls}) = {number} ]; then {what}\nfi\nexec $real \"$@\"\n",
+            "#!/bin/sh\nfor word; do case $word in of=/proc/self/fd/9 | if=/proc/self/fd/9) ours=1 ;; esac; done\nreal=/usr/bin/dd disk={disk}\n[ -x $real ] || real=/bin/dd\n[ -n \"$ours\" ] || exec $real \"$@\"\necho \"$*\" >>{calls}\nif [ $(wc -l <{calls}) = {number} ]; then {what}\nfi\nexec $real \"$@\"\n",
             disk = self.disk().display(),
             calls = self.path("calls").display(),
         );
@@ -135,17 +140,26 @@ impl Bench {
         let (image, rest) = now.split_at(self.bytes.len());
         let wrong = image.iter().zip(&self.bytes).position(|(is, must)| is != must);
         assert_eq!(wrong, None, "the first byte that differs");
-        let (behind, rest) = rest.split_at(MIB as usize);
-        let (left, last) = rest.split_at(rest.len() - MIB as usize);
-        assert!(behind.iter().chain(last).all(|byte| *byte == 0), "tables of before");
-        assert!(left.iter().all(|byte| *byte == USED), "what nobody was to touch");
+        let mut must = vec![USED; rest.len()];
+        let size = self.bytes.len() as u64;
+        for (offset, length) in self.work.outside(now.len() as u64) {
+            let (from, to) = ((offset - size) as usize, (offset + length - size) as usize);
+            must[from..to].fill(0);
+        }
+        let wrong = rest.iter().zip(&must).position(|(is, must)| is != must);
+        assert_eq!(wrong, None, "behind the image: tables of before, or what nobody was to touch");
     }
 
     /// The first sector, without which nothing boots.
     fn boots(&self) -> bool {
         let mut sector = [0; 512];
         File::open(self.disk()).unwrap().read_exact_at(&mut sector, 0).unwrap();
-        assert!(sector == [0; 512] || sector == [USED; 512] || sector[..] == self.bytes[..512]);
+        // What was there before is there only as long as nothing was touched.
+        if sector == [USED; 512] {
+            assert!(std::fs::read(self.disk()).unwrap().iter().all(|byte| *byte == USED));
+        } else {
+            assert!(sector == [0; 512] || sector[..] == self.bytes[..512]);
+        }
         sector[..] == self.bytes[..512]
     }
 
@@ -174,7 +188,7 @@ fn without_zstd_and_without_holes() {
     let bench = Bench::new();
     std::fs::remove_dir_all(bench.path("bin")).unwrap();
     std::fs::create_dir(bench.path("bin")).unwrap();
-    for tool in ["sh", "tr", "cat", "dd", "sha256sum", "head", "uname", "id", "readlink", "stat"] {
+    for tool in ["sh", "tr", "cat", "ls", "dd", "sha256sum", "head", "uname", "readlink", "stat"] {
         let path = std::env::var("PATH").unwrap();
         let found = path.split(':').map(|folder| Path::new(folder).join(tool)).find(|p| p.exists());
         std::os::unix::fs::symlink(found.unwrap(), bench.path("bin").join(tool)).unwrap();
@@ -202,7 +216,7 @@ fn cut_at_every_step_it_boots_nothing_and_goes_on() {
     let cuts = ["", "$real \"$@\" 2>/dev/null;"];
     for number in 1..=calls.len() {
         // All reads of the whole disk are alike.
-        let is_read = calls[number - 1].contains(&format!("if={}", bench.disk().display()));
+        let is_read = calls[number - 1].contains("if=/proc/self/fd/9");
         if is_read && number % 6 > 1 && number < calls.len() - 1 {
             continue;
         }
@@ -268,6 +282,7 @@ fn what_somebody_else_wrote_in_between_is_written_again() {
     bench.at_call(0, ":");
     let file = File::options().write(true).open(bench.disk()).unwrap();
     file.write_all_at(b"somebody else", 4 * MIB).unwrap();
+    drop(file);
     bench.flash().unwrap();
     bench.check();
 }
@@ -291,17 +306,30 @@ fn another_seed_begins_anew() {
 #[test]
 fn regions_are_the_whole_disk() {
     let (work, bytes) = image(SEED);
-    let mut at = HEAD;
-    for region in work.regions() {
-        assert!(region.offset >= at && region.offset - at < SECTOR, "{region:?}");
-        let (from, to) = (region.offset as usize, (region.offset + region.length) as usize);
-        assert_eq!(region.sha256, crate::fs::Sha256Digest::of(&bytes[from..to]), "{region:?}");
-        assert!(bytes[at as usize..from].iter().all(|byte| *byte == 0));
-        at = region.offset + region.length;
+    for room in [0, 512, 4096, MIB, MIB + 512, ROOM] {
+        let size = work.size() + room;
+        let mut all = [&bytes[..], &vec![USED; room as usize][..]].concat();
+        for (offset, length) in work.outside(size) {
+            all[offset as usize..(offset + length) as usize].fill(0);
+        }
+        let mut at = HEAD;
+        for region in work.regions(size) {
+            // All of the image; outside of it, what was erased.
+            assert!(region.offset == at || region.offset > work.size(), "{region:?}");
+            assert!(region.offset.is_multiple_of(4096) || region.offset >= work.size());
+            let (from, to) = (region.offset as usize, (region.offset + region.length) as usize);
+            assert_eq!(region.sha256, crate::fs::Sha256Digest::of(&all[from..to]), "{region:?}");
+            at = region.offset + region.length;
+        }
+        assert_eq!(at, size);
+        // A table of before is in the first sectors, or in the last.
+        let erased = work.erased(size, true);
+        assert!(erased.iter().any(|(offset, _)| *offset == 0));
+        assert!(
+            erased.iter().any(|(offset, length)| offset + length == size),
+            "{room}: {erased:?}"
+        );
     }
-    assert_eq!(at, work.size());
-    let empty = ContentDigest::empty();
-    assert!(work.regions().iter().all(|region| region.sha256 != empty.sha256));
 }
 
 #[test]
@@ -320,6 +348,65 @@ fn a_new_file_is_whole_or_not_there() {
     let small = Options { file_size: Some(MIB), ..Options::default() };
     let error = write(&bench.work, &Target::File(bench.path("x")), &small, &store).unwrap_err();
     assert!(error.message().starts_with("the image has "), "{error}");
+}
+
+#[test]
+fn what_is_open_elsewhere_is_in_use() {
+    let bench = Bench::new();
+    let other = File::open(bench.disk()).unwrap();
+    let error = bench.flash().unwrap_err().to_string();
+    let own = std::process::id();
+    assert!(error.contains("disk.raw is in use\n"), "{error}");
+    assert!(error.contains(&format!("process {own} (")), "{error}");
+    drop(other);
+    bench.flash().unwrap();
+    bench.check();
+}
+
+#[test]
+fn a_decompressor_that_fails_is_told() {
+    let bench = Bench::new();
+    put_program(
+        &bench.path("bin/zstd"),
+        "[ \"$1\" = -dcq ] && [ ! -e $0.used ] && : >$0.used && printf abc && exit\necho broken >&2; exit 1",
+    );
+    let error = bench.flash().unwrap_err().to_string();
+    assert!(error.contains("unpacking at byte ") && error.contains("broken"), "{error}");
+    assert!(!bench.boots());
+}
+
+#[test]
+fn what_was_dirty_outside_is_erased_again() {
+    let bench = Bench::new();
+    bench.at_call(0, ":");
+    bench.flash().unwrap();
+    let calls = bench.calls().len();
+    bench.at_call(calls - 6, "kill -9 $(cat $disk.pid); exit 1");
+    bench.flash().unwrap_err();
+    bench.at_call(0, ":");
+    // Another disk behind the same name.
+    std::fs::write(bench.disk(), vec![USED; bench.bytes.len() + ROOM as usize]).unwrap();
+    bench.flash().unwrap();
+    bench.check();
+}
+
+#[test]
+fn no_file_of_somebody_elses_is_filled_with_secrets() {
+    let bench = Bench::new();
+    let path = bench.path("new.raw");
+    std::fs::write(bench.path("victim"), "precious").unwrap();
+    std::os::unix::fs::symlink(bench.path("victim"), partial(&path)).unwrap();
+    let flash = || {
+        write(&bench.work, &Target::File(path.clone()), &Options::default(), &bench.path("store"))
+    };
+    flash().unwrap_err();
+    assert_eq!(std::fs::read(bench.path("victim")).unwrap(), b"precious");
+    std::fs::remove_file(partial(&path)).unwrap();
+    // What an earlier run left, for all to read: emptied, and closed.
+    std::fs::write(partial(&path), vec![USED; 64 << 20]).unwrap();
+    flash().unwrap();
+    assert!(std::fs::read(&path).unwrap() == bench.bytes);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -15,6 +15,8 @@ const PIECE: u64 = 4 * MIB;
 const STRETCH: u64 = 64 * MIB;
 /// What makes a disk boot: the first sector. It comes last.
 pub(super) const SECTOR: u64 = 512;
+/// What is read past the cache begins at its multiples: no disk has larger sectors.
+const BLOCK: u64 = 4096;
 /// The partition table, and room: the first MiB, whose partition is none.
 pub(super) const HEAD: u64 = MIB;
 
@@ -81,9 +83,15 @@ impl Work {
         &self.head
     }
 
-    /// What reading the disk back must give, but for the first MiB.
-    pub(super) fn regions(&self) -> &[Region] {
-        &self.regions
+    /// What reading a disk of `size` bytes back must give, but for the first MiB.
+    pub(super) fn regions(&self, size: u64) -> Vec<Region> {
+        let zeros = self.outside(size).into_iter().map(|(offset, length)| Region {
+            name: "what was erased outside of the image".to_owned(),
+            offset,
+            length,
+            sha256: Sha256Digest::of(vec![0; length as usize]),
+        });
+        self.regions.iter().cloned().chain(zeros).collect()
     }
 
     /// Calls `sink` with all pieces from `start` on (at least the first MiB is left out): bytes
@@ -112,16 +120,26 @@ impl Work {
         })
     }
 
-    /// What erasing takes before anything else: the disk's ends, where partition tables are,
-    /// and what lies right behind the image, where a data volume is made. Offsets and lengths,
-    /// on a disk of `size` bytes.
-    pub(super) fn erased(&self, size: u64) -> Vec<(u64, u64)> {
+    /// What of a disk of `size` bytes is outside the image, and yet made zero: right behind it,
+    /// where a data volume is made, and the end, where the backup of a partition table is. Offsets
+    /// and lengths.
+    pub(super) fn outside(&self, size: u64) -> Vec<(u64, u64)> {
         let behind = self.size();
+        let first = (behind, HEAD.min(size - behind));
+        // Whole blocks of 4096 bytes, for what is read back past the cache.
+        let from = (size.saturating_sub(HEAD) / BLOCK * BLOCK).max(first.0 + first.1);
+        let all = [first, (from, size.saturating_sub(from))];
+        all.into_iter().filter(|(_, length)| *length > 0).collect()
+    }
+
+    /// What is erased first: the start; of a run that begins, the end of the image, where a disk
+    /// of the same size has an old backup, and all that is outside.
+    pub(super) fn erased(&self, size: u64, begins: bool) -> Vec<(u64, u64)> {
         let mut all = vec![(0, HEAD)];
-        if size > behind {
-            all.push((behind, HEAD.min(size - behind)));
+        if begins {
+            all.push((self.size() - HEAD, HEAD));
         }
-        all.push((size - HEAD, HEAD));
+        all.extend(self.outside(size));
         all
     }
 
@@ -173,11 +191,16 @@ fn regions(disk: &Disk, partitions: &[PartitionRecord], seed: &[u8]) -> Result<V
         } else {
             (part.content.length, part.content.sha256)
         };
-        let (length, sha256) = content;
+        let (mut length, mut sha256) = content;
+        if !length.is_multiple_of(BLOCK) {
+            // Of the small ones: GRUB's, the seed. What follows is zeros.
+            length = length.next_multiple_of(BLOCK);
+            sha256 = Sha256Digest::of(disk.read(at, length as usize)?);
+        }
         if length > 0 {
             let name = format!("partition `{}`", part.label);
             regions.push(Region { name, offset: at, length, sha256 });
-            at += length.next_multiple_of(SECTOR);
+            at += length;
         }
         let name = format!("the empty rest of partition `{}`", part.label);
         zeros.until(&mut regions, &mut at, part.offset + part.size, &name);
@@ -198,8 +221,9 @@ struct Zeros(std::collections::BTreeMap<u64, Sha256Digest>);
 impl Zeros {
     fn until(&mut self, regions: &mut Vec<Region>, at: &mut u64, end: u64, name: &str) {
         while *at < end {
-            // To the next multiple, so that whole blocks are read.
-            let length = ((*at / STRETCH + 1) * STRETCH).min(end) - *at;
+            // To the next multiple, so that large blocks are read.
+            let step = if at.is_multiple_of(MIB) { STRETCH } else { MIB };
+            let length = ((*at / step + 1) * step).min(end) - *at;
             let sha256 =
                 *self.0.entry(length).or_insert_with(|| Sha256Digest::of(vec![0; length as usize]));
             regions.push(Region { name: name.to_owned(), offset: *at, length, sha256 });

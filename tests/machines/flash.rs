@@ -107,13 +107,17 @@ fn tunnel(segment: &Segment, name: &str, server: &str) -> Tunnel {
     good(Tunnel::open(&clients, server.parse().unwrap()))
 }
 
+fn start_sshd(guest: &mut Guest) {
+    guest.ask("/usr/sbin/sshd -f /dev/null -p 2222 -h /run/rescue/key -o PermitRootLogin=yes -o AuthorizedKeysFile=/run/rescue/authorized -o StrictModes=no -o PidFile=none -o UsePAM=yes");
+}
+
 /// Debian's sshd, for root, on a port that our firewall lets through.
 fn begin_rescue(guest: &mut Guest, desk: &Desk, disk: &str) {
     guest.ask("mkdir -p /run/rescue /run/sshd");
     good(guest.machine.write_file("/run/rescue/key", &std::fs::read(desk.path("rescue")).unwrap()));
     good(guest.machine.write_file("/run/rescue/authorized", desk.read("key.pub").as_bytes()));
     guest.ask("chmod 600 /run/rescue/*; nft insert rule inet imagebuild from-outside tcp dport 2222 accept");
-    guest.ask("/usr/sbin/sshd -f /dev/null -p 2222 -h /run/rescue/key -o PermitRootLogin=yes -o AuthorizedKeysFile=/run/rescue/authorized -o StrictModes=no -o PidFile=none -o UsePAM=yes");
+    start_sshd(guest);
     // A disk that was used: a table at either end, and data where the image has none.
     guest.ask(&format!("for at in 0 3 900 1400 $(($(cat /sys/class/block/{}/size) / 2048 - 1)); do yes used | dd of={disk} bs=1M count=1 seek=$at iflag=fullblock status=none; done; sync", disk.trim_start_matches("/dev/")));
 }
@@ -160,6 +164,8 @@ pub(crate) fn over_ssh_to_a_disk_that_boots() {
     assert!(text.contains("`--confirm disk1` names this disk"), "{text}");
     guest.expect(&format!("head -c 4 {disk}"), "used");
 
+    is_cut_in_the_middle(&mut guest, &desk, &to_rescue, &disk);
+
     // The other disk boots from now on; the rescue system has what it needs in memory.
     guest.ask(&format!("dd if=/dev/zero of={own} bs=1M count=1 conv=fsync status=none"));
     let way = tunnel(wired.public(), "desk2", "172.16.0.11:22");
@@ -168,12 +174,34 @@ pub(crate) fn over_ssh_to_a_disk_that_boots() {
     let output = desk.flash(&to_rescue, &disk, &["--confirm", SERIAL, "--restart", "--ssh", &ssh]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.code, 0, "{said}");
+    assert!(said.contains("    Resuming behind the first "), "{said}");
     // By the seed's host key, and by the user's own key.
     assert!(said.contains("Arrived arch1-web1 answers, with its seed and its image"), "{said}");
     guest.wait_for_shell();
     guest.is_running();
     is_the_server(&mut guest);
     guest.stop();
+}
+
+/// The line is cut when a good part is written: the disk boots nothing.
+fn is_cut_in_the_middle(guest: &mut Guest, desk: &Desk, tunnel: &Tunnel, disk: &str) {
+    let output = std::thread::scope(|scope| {
+        let flash = scope.spawn(|| desk.flash(tunnel, disk, &["--confirm", SERIAL]));
+        let stat = disk.replace("/dev/", "/sys/class/block/") + "/stat";
+        // In sectors: field 7 (the kernel's Documentation/block/stat.rst).
+        guest.within(native(60), &format!("[ $(awk '{{ print $7 }}' {stat}) -gt 400000 ]"));
+        guest.ask("pkill -9 sshd");
+        flash.join().unwrap()
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.code, 1, "{said}");
+    assert!(said.contains("the disk boots nothing now: "), "{said}");
+    assert!(
+        said.contains("hint: run the same command again: it goes on behind the first "),
+        "{said}"
+    );
+    guest.expect(&format!("head -c 1048576 {disk} | tr -d '\\0' | wc -c"), "0");
+    start_sshd(guest);
 }
 
 fn is_the_server(guest: &mut Guest) {
