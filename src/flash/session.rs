@@ -29,6 +29,8 @@ pub(super) struct Session {
     program: Option<Spawned>,
     /// Whom an error speaks of.
     place: String,
+    /// Whether the other end has answered.
+    is_ready: bool,
     /// Host keys that the user gave.
     _known_hosts: Option<tempfile::NamedTempFile>,
 }
@@ -75,10 +77,12 @@ impl Session {
             from: BufReader::new(from),
             program: Some(spawned),
             place,
+            is_ready: false,
             _known_hosts: known_hosts,
         };
         for _ in 0..MOST_GREETINGS {
             if session.line()? == "ready" {
+                session.is_ready = true;
                 return Ok(session);
             }
         }
@@ -164,7 +168,10 @@ impl Session {
             return exec::interruption();
         }
         self.to = None;
-        let error = Error::build(format!("the connection to {} ended", self.place));
+        let error = Error::build(match self.is_ready {
+            true => format!("the connection to {} ended", self.place),
+            false => format!("{} cannot be reached", self.place),
+        });
         let Some(Ok(output)) = self.program.take().map(Spawned::wait) else { return error };
         let said = exec::tail(printable(&output.stderr).as_bytes());
         if said.contains("Host key verification failed") {
@@ -180,8 +187,8 @@ impl Session {
             return error.hint("log in once with `ssh` and the same user, host and port: what works there works here");
         }
         // ssh's own failures: no way there, no such name, nobody who listens.
-        if output.code == 255 {
-            return error.or_hint(
+        if output.code == 255 && !self.is_ready {
+            return error.hint(
                 "`ssh` with the same user, host and port shows whether the machine can be reached",
             );
         }

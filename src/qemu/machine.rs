@@ -244,6 +244,15 @@ impl Machine {
         self.qmp.execute("system_reset", json!({})).map(drop)
     }
 
+    /// Makes a disk larger, by its number, as a provider does while the machine runs.
+    ///
+    /// # Errors
+    /// When QEMU does not do it.
+    pub fn grow_disk(&mut self, disk: usize, bytes: u64) -> Result<()> {
+        let arguments = json!({ "device": format!("disk{disk}"), "size": bytes });
+        self.qmp.execute("block_resize", arguments).map(drop)
+    }
+
     /// Sets the link of an interface up or down, by its number. The guest may not notice at once:
     /// look at its carrier.
     ///

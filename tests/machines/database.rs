@@ -13,17 +13,19 @@ pub(crate) fn database1_lives(platform: Platform) {
     // The others have one: where machines wait for each other's turn, a second proves nothing.
     let mut guest = boot_on(platform, config.processors(2));
     is_as_specified(&mut guest, "arch4-database1", &[]);
-    volume(&mut guest, platform);
+    volume(&mut guest, platform, 3 << 30);
     application_logs_in(&mut guest);
     write_row(&mut guest, "first boot");
     let identity = Identity::of(&mut guest);
     drift(&mut guest);
 
+    // A larger plan at the provider.
+    guest.machine.grow_disk(0, LARGER + (4 << 30)).unwrap_or_else(|e| panic!("{e}"));
     guest.reboot();
     guest.is_running();
     no_drift(&mut guest, 2);
     assert_eq!(Identity::of(&mut guest), identity);
-    volume(&mut guest, platform);
+    volume(&mut guest, platform, 6 << 30);
     write_row(&mut guest, "second boot");
 
     // Committed is on the disk: no time is given to write anything back.
@@ -32,7 +34,7 @@ pub(crate) fn database1_lives(platform: Platform) {
     guest.is_running();
     no_drift(&mut guest, 3);
     assert_eq!(Identity::of(&mut guest), identity);
-    volume(&mut guest, platform);
+    volume(&mut guest, platform, 6 << 30);
     application_logs_in(&mut guest);
     guest.expect(
         "mariadb -BN app -e 'SELECT text FROM demo_visits ORDER BY id'",
@@ -42,7 +44,7 @@ pub(crate) fn database1_lives(platform: Platform) {
 }
 
 /// Partition 9, group `data`, volume `mysql`, mounted where MariaDB's files are.
-fn volume(guest: &mut Guest, platform: Platform) {
+fn volume(guest: &mut Guest, platform: Platform, least: u64) {
     guest.expect(
         "findmnt --noheadings --output SOURCE,FSTYPE /var/lib/mysql",
         "/dev/mapper/data-mysql ext4",
@@ -57,7 +59,14 @@ fn volume(guest: &mut Guest, platform: Platform) {
         .trim()
         .parse()
         .unwrap();
-    guest.check(size > 3 << 30, &format!("the volume has {size} bytes only"));
+    guest.check(size > least, &format!("the volume has {size} bytes only"));
+    // And so has the file system, but for what ext4 keeps for itself.
+    let files: u64 = guest
+        .ask("findmnt --bytes --noheadings --output SIZE /var/lib/mysql")
+        .trim()
+        .parse()
+        .unwrap();
+    guest.check(files > least / 10 * 9, &format!("the file system has {files} bytes only"));
     guest.expect(&format!("sfdisk --dump {disk} 2>&1 | grep -c '^{disk}'"), "9");
     guest.ask("imagebuild-check");
 }

@@ -235,7 +235,16 @@ impl Server {
 impl Network {
     /// Its prefixes for people, IPv4's and IPv6's: `172.16.0.0/16` and `2001:db8::/64`.
     pub fn shown(&self) -> (String, String) {
-        shown(self.v4, self.v6)
+        if !self.routed {
+            return shown(self.v4, self.v6);
+        }
+        let through = |prefix: Option<Prefix>, gateway: Option<IpAddr>, none: &str| {
+            let Some(gateway) = gateway else { return none.to_owned() };
+            let prefix = prefix.map_or("single addresses".to_owned(), |prefix| prefix.to_string());
+            format!("{prefix} through {gateway}")
+        };
+        let (four, six) = (self.gateway_v4.map(IpAddr::from), self.gateway_v6.map(IpAddr::from));
+        (through(self.v4, four, "no IPv4"), through(self.v6, six, "no IPv6"))
     }
 }
 
