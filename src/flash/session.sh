@@ -64,12 +64,15 @@ users() {
 openers() {
     ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
         case $line in
-            /proc/*/fd:) process=${line#/proc/}; process=${process%/fd:} ;;
-            *" -> $real") fact used "process $process ($(content "/proc/$process/comm")) has it open" ;;
-            *" -> $real"[0-9] | *" -> ${real}"[0-9][0-9] | *" -> ${real}p"[0-9]*)
-                [ ! -b "$disk" ] || fact used "process $process ($(content "/proc/$process/comm")) has ${line##* -> } open"
-                ;;
+            /proc/*/fd:) process=${line#/proc/}; process=${process%/fd:}; continue ;;
+            *" -> $real") ;;
+            *" -> $real"[0-9] | *" -> ${real}"[0-9][0-9] | *" -> ${real}p"[0-9]*) [ -b "$disk" ] || continue ;;
+            *) continue ;;
         esac
+        program=$(content "/proc/$process/comm")
+        # udev looks at a disk for a moment, whenever somebody who could write has closed it.
+        case $program in *udev*) continue ;; esac
+        fact used "process $process ($program) has ${line##* -> } open"
     done
     for loop in /sys/class/block/loop*/loop/backing_file; do
         [ "$(content "$loop")" != "$real" ] || { loop=${loop#/sys/class/block/}; fact used "it is behind ${loop%%/*}"; }
