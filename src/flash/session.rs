@@ -103,7 +103,7 @@ impl Session {
         Err(Error::build(format!("{} has too much to say of its disk", self.place)))
     }
 
-    /// Sends one command and waits for its answer: what stands behind `done`.
+    /// Sends one command and waits for its answer: what stands behind `ok`.
     pub(super) fn ask(&mut self, command: &str) -> Result<String> {
         self.send(command)?;
         let line = self.line()?;
@@ -229,7 +229,7 @@ fn refused(line: String) -> Result<String> {
 
 fn answer(line: String) -> Result<String> {
     let line = refused(line)?;
-    match line.strip_prefix("done") {
+    match line.strip_prefix("ok") {
         Some(rest) => Ok(rest.trim().to_owned()),
         None => Err(Error::build(format!("the target says {line:?}"))),
     }

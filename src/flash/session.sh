@@ -1,3 +1,4 @@
+#!/bin/sh
 # What `imagebuild flash` runs where the disk is, on a rescue system, say. It needs what each has:
 # a Bourne shell, and dd, sha256sum, head, tr, cat, ls, readlink and stat of GNU or of busybox. It
 # reads a command a line, some of them followed by bytes, and answers each with a line. No single
@@ -146,11 +147,17 @@ open_disk() {
     # In a shell of its own, which a failure ends.
     said=$( (: <>"$real") 2>&1) || fail "it cannot be written to: $(first_line "$said")"
     exec 9<>"$real"
-    # What looks at changed disks by itself, as udev, waits.
-    ! command -v flock >/dev/null || flock -n -x 9 || fail "the disk is in use: it is locked"
+    # What looks at changed disks by itself, as udev, waits; and so does this: a run whose line was
+    # cut may still have commands here.
+    tries=0
+    while command -v flock >/dev/null && ! flock -n -x 9; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || fail "the disk is in use: it is locked"
+        sleep 1
+    done
     is_open=1
     disk=/proc/self/fd/9
-    say done
+    say ok
 }
 
 # dd tells what it did on standard error, too; only of a failure is it of interest.
@@ -173,14 +180,14 @@ erase() {
     else
         fallocate -p -o "$1" -l "$2" "$disk" 2>/dev/null || write_zeros "$1" "$2"
     fi
-    say done
+    say ok
 }
 
 write() {
     block "$1" "$2"
     said=$(dd of="$disk" bs="$unit" seek=$(($1 / unit)) count=$(($2 / unit)) iflag=fullblock conv=notrunc 2>&1)
     written $? "$1" "$said"
-    say done
+    say ok
 }
 
 # As above, from $3 bytes of zstd, whose failure the last of the pipe does not see.
@@ -192,24 +199,24 @@ unpack() {
     } 3>&1)
     written $? "$1" "$said"
     case $said in *"zstd failed"*) fail "unpacking at byte $1: $(first_line "$said")" ;; esac
-    say done
+    say ok
 }
 
 # Without a count: with count=0, coreutils before 9.1 leave the fsync out.
 flush() {
     said=$(dd if=/dev/null of="$disk" conv=notrunc,fsync 2>&1) || fail "flushing the disk: $(first_line "$said")"
-    say done
+    say ok
 }
 
 # Past the cache: what the disk itself gives. Where that cannot be, the cache is emptied.
 direct=iflag=direct
 look_past_the_cache() {
-    dd if="$disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null && { say done direct; return; }
+    dd if="$disk" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null && { say ok direct; return; }
     direct=
     if blockdev --flushbufs "$disk" 2>/dev/null || echo 1 2>/dev/null >/proc/sys/vm/drop_caches; then
-        say done emptied
+        say ok emptied
     else
-        say done cached
+        say ok cached
     fi
 }
 
@@ -228,7 +235,7 @@ digest() {
     case $said in *rror*) fail "reading at byte $1: $(first_line "$said")" ;; esac
     sum=
     for word in $said; do [ ${#word} -ne 64 ] || sum=$word; done
-    say "done $sum"
+    say "ok $sum"
 }
 
 # A login shell may have left a line open.
@@ -245,7 +252,7 @@ while read -r command offset length more; do
     look-past-the-cache) look_past_the_cache ;;
     digest) digest "$offset" "$length" ;;
     restart)
-        say done
+        say ok
         (sleep 1; reboot || reboot -f) >/dev/null 2>&1 &
         exit 0
         ;;
