@@ -4,18 +4,16 @@ use super::Common;
 use super::seed::{secrets_path, seed_of};
 use crate::build::{self, Build};
 use crate::error::{Error, Result};
-use crate::flash::{self, Arrival, Login, Options, Target, Work};
+use crate::flash::{self, Arrival, Options, Target, Work};
 use crate::progress;
 use crate::project::{Project, servers};
-use crate::seed::{Secrets, public_host_key};
+use crate::remote::Login;
+use crate::seed::{HOST_KEY, Secrets, public_host_key};
 use crate::spec::{Architecture, Server, Size, Spec, wrong_ssh_key};
 use clap::Args;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-
-/// The credential that a machine is known by.
-const HOST_KEY: &str = "ssh.host-key-ed25519";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -12,6 +12,7 @@ mod init;
 mod lock;
 mod plan;
 mod seed;
+mod status;
 mod test;
 mod verify;
 
@@ -43,6 +44,7 @@ Examples:
   imagebuild seed arch4               make the servers' secrets and their seeds
   imagebuild flash arch4 --server web1 --to ssh://root@RESCUE/dev/disk/by-id/NAME
                                       write the image and its seed to that server's disk
+  imagebuild status arch4             ask the servers what they run, and how they are
   imagebuild test arch4               boot the servers together and inject faults
   imagebuild lock --update            move to the archive's newest packages
 
@@ -96,6 +98,8 @@ enum Verb {
     Seed(seed::Arguments),
     /// Write a server's image and its seed to a disk: of this machine, or over SSH
     Flash(flash::Arguments),
+    /// Ask the servers of an architecture over SSH what they run, and how they are
+    Status(status::Arguments),
     /// Boot all servers of an architecture and run its failure scenarios
     Test(test::Arguments),
     /// Print a completion script for a shell
@@ -317,6 +321,7 @@ impl Cli {
             Verb::Verify(arguments) => verify::run(&arguments, &self.common),
             Verb::Seed(arguments) => seed::run(&arguments, &self.common),
             Verb::Flash(arguments) => flash::run(&arguments, &self.common),
+            Verb::Status(arguments) => status::run(&arguments, &self.common),
             Verb::Test(arguments) => test::run(&arguments, &self.common),
             Verb::Completions(arguments) => completions::completions(&arguments),
             Verb::Man(arguments) => completions::man(&arguments),

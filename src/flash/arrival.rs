@@ -1,12 +1,10 @@
 //! Whether a machine that was restarted is the server that its disk was written for: it has
 //! the host key of the seed, and says that it runs the image.
 
-use super::session;
-use super::target::Login;
 use crate::error::{Error, Result};
 use crate::exec::{self, Output, Program};
 use crate::progress::{self, Status};
-use std::io::Write as _;
+use crate::remote::{self, Login};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,10 +48,9 @@ enum Told {
 /// # Errors
 /// When it runs another image, or nobody answers in time.
 pub(super) fn wait(arrival: &Arrival, before: &str) -> Result<()> {
-    let failed = |e: std::io::Error| Error::build(format!("cannot write a host key: {e}"));
-    let mut known = tempfile::NamedTempFile::new().map_err(failed)?;
-    writeln!(known, "{ALIAS} {}", arrival.host_key).map_err(failed)?;
-    let program = ssh(arrival, known.path());
+    let known = remote::known_hosts(ALIAS, std::slice::from_ref(&arrival.host_key))?;
+    let known = known.as_ref().map(tempfile::NamedTempFile::path);
+    let program = ssh(arrival, known);
     let (start, status) = (Instant::now(), Status::new());
     let (name, host) = (&arrival.image, host_name(&arrival.login));
     // Whoever is let in nowhere cannot ask for the boot: a machine that restarts was gone.
@@ -101,9 +98,9 @@ pub(super) fn wait(arrival: &Arrival, before: &str) -> Result<()> {
     }
 }
 
-fn ssh(arrival: &Arrival, known_hosts: &Path) -> Program {
+fn ssh(arrival: &Arrival, known_hosts: Option<&Path>) -> Program {
     let login = &arrival.login;
-    let mut program = session::base(login, Some((ALIAS, known_hosts)));
+    let mut program = remote::ssh(login, known_hosts.map(|file| (ALIAS, file)));
     // It is tried often: nobody is asked for anything.
     for option in ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=10"] {
         program = program.args(["-o", option]);
@@ -128,9 +125,9 @@ fn host_name(login: &Login) -> String {
 
 /// `host` is what ssh calls it, `before` the boot of the machine that was restarted.
 fn told(output: &Output, arrival: &Arrival, host: &str, before: &str) -> Told {
-    let said = session::printable(&output.stderr);
+    let said = remote::printable(&output.stderr);
     if output.code == 0 {
-        let text = session::printable(&output.stdout);
+        let text = remote::printable(&output.stdout);
         if !before.is_empty() && text.lines().any(|line| line == before) {
             return Told::NotYet("it has not restarted yet".to_owned());
         }

@@ -15,7 +15,7 @@ mod work;
 
 pub use arrival::Arrival;
 pub use facts::{Facts, Kind};
-pub use target::{Login, Target};
+pub use target::Target;
 pub use work::Work;
 
 use crate::error::{Error, Kind as ErrorKind, Result};

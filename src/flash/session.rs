@@ -3,10 +3,11 @@
 //! are sent ahead of their answers, so that a distant machine is never waited for.
 
 use super::facts::{self, Facts};
-use super::target::{Login, Target};
+use super::target::Target;
 use crate::error::{Error, Result};
 use crate::exec::{self, Program, Spawned};
 use crate::fs::Sha256Digest;
+use crate::remote::{self, Login, printable};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
@@ -56,7 +57,7 @@ impl Session {
                 None,
             ),
             Target::Ssh { login, disk } => {
-                let known = known_hosts(host_keys)?;
+                let known = remote::known_hosts(ALIAS, host_keys)?;
                 let program = ssh(login, disk, known.as_ref().map(tempfile::NamedTempFile::path));
                 (program, login.to_string(), known)
             }
@@ -213,12 +214,6 @@ fn read_line(from: &mut BufReader<PipeReader>) -> Result<Option<String>> {
     Ok(Some(printable(&line)))
 }
 
-/// What a machine says that may be anybody's, without what a terminal would obey.
-pub(super) fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
-}
-
 /// An answer that is none: the other end gave up.
 fn refused(line: String) -> Result<String> {
     match line.strip_prefix("failed ") {
@@ -288,7 +283,7 @@ pub(super) fn digest(answer: &str) -> Result<Sha256Digest> {
 
 /// The command line of the user's own ssh: configuration, agent and jump hosts are as usual.
 fn ssh(login: &Login, disk: &Path, known_hosts: Option<&Path>) -> Program {
-    let mut program = base(login, known_hosts.map(|file| (ALIAS, file)));
+    let mut program = remote::ssh(login, known_hosts.map(|file| (ALIAS, file)));
     let options = [
         // A line that was cut is noticed.
         "ServerAliveInterval=10",
@@ -300,59 +295,6 @@ fn ssh(login: &Login, disk: &Path, known_hosts: Option<&Path>) -> Program {
     }
     let command = format!("exec sh -c '{SCRIPT}' sh {}", disk.display());
     program.args(["--", &login.host, &command])
-}
-
-/// What every call of ssh has: of host keys, those that the user's own know, or those in a file,
-/// under an alias. The host and the command are still to be added.
-pub(super) fn base(login: &Login, pinned: Option<(&str, &Path)>) -> Program {
-    let mut options = vec![
-        // Nobody is asked whether a key is right, and none is taken unseen.
-        "StrictHostKeyChecking=yes".to_owned(),
-        // What would outlive this connection keeps its output open.
-        "ControlMaster=no".to_owned(),
-        "ClearAllForwardings=yes".to_owned(),
-        // What a section of the user's for this host says of sessions of his own.
-        "RemoteCommand=none".to_owned(),
-        // Errors are looked for by their words.
-        "LogLevel=ERROR".to_owned(),
-    ];
-    if let Some((alias, file)) = pinned {
-        options.extend([
-            format!("UserKnownHostsFile=\"{}\"", file.display()),
-            "GlobalKnownHostsFile=/dev/null".to_owned(),
-            format!("HostKeyAlias={alias}"),
-            // A connection of before has not proven this key, nor do these prove it.
-            "ControlPath=none".to_owned(),
-            "VerifyHostKeyDNS=no".to_owned(),
-            "IgnoreUnknown=KnownHostsCommand".to_owned(),
-            "KnownHostsCommand=none".to_owned(),
-        ]);
-    }
-    let mut program = Program::new("ssh").arg("-T");
-    for option in options {
-        program = program.args(["-o", &option]);
-    }
-    if let Some(port) = login.port {
-        program = program.args(["-p", &port.to_string()]);
-    }
-    if let Some(user) = &login.user {
-        program = program.args(["-l", user]);
-    }
-    program
-}
-
-/// A file with the keys that the user gave, in OpenSSH's form.
-fn known_hosts(keys: &[String]) -> Result<Option<tempfile::NamedTempFile>> {
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    let failed = |e: std::io::Error| Error::build(format!("cannot write host keys: {e}"));
-    let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
-    for key in keys {
-        writeln!(file, "{ALIAS} {}", key.trim()).map_err(failed)?;
-    }
-    file.flush().map_err(failed)?;
-    Ok(Some(file))
 }
 
 #[cfg(test)]

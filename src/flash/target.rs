@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::exec::quote;
+use crate::remote::Login;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 const FORMS: &str = "write `--to ssh://root@HOST/dev/disk/by-id/NAME` (a rescue system), `--to dev:/dev/disk/by-id/NAME` (a disk of this machine) or `--to file:PATH` (a new file)";
 
@@ -22,17 +22,6 @@ pub enum Target {
         /// The disk's path there.
         disk: PathBuf,
     },
-}
-
-/// A machine and who logs in: what is not said is as in the user's own `~/.ssh/config`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The user.
-    pub user: Option<String>,
-    /// A name, an address, or an alias of the user's configuration.
-    pub host: String,
-    /// The port.
-    pub port: Option<u16>,
 }
 
 impl Target {
@@ -80,63 +69,6 @@ fn absolute(path: &str) -> Result<PathBuf> {
         )));
     }
     Ok(Path::new(path).to_owned())
-}
-
-impl FromStr for Login {
-    type Err = String;
-
-    /// Reads `[USER@]HOST[:PORT]`; an IPv6 address stands in brackets.
-    fn from_str(text: &str) -> Result<Login, String> {
-        Login::parse(text)
-            .ok_or_else(|| format!("`{text}` is not USER@HOST, HOST, or one of them with :PORT"))
-    }
-}
-
-impl Login {
-    fn parse(text: &str) -> Option<Login> {
-        let (user, place) = match text.rsplit_once('@') {
-            Some((user, place)) => (Some(user), place),
-            None => (None, text),
-        };
-        let (host, port) = match place.strip_prefix('[') {
-            Some(rest) => {
-                let (address, after) = rest.split_once(']')?;
-                // A zone (fe80::1%eth0) stands behind it.
-                address.split('%').next()?.parse::<std::net::Ipv6Addr>().ok()?;
-                (address, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
-            }
-            None => match place.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (place, None),
-            },
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-%:".contains(c);
-        // ssh would take what begins with a hyphen for an option.
-        let is_word =
-            |word: &str| !word.is_empty() && !word.starts_with('-') && word.chars().all(plain);
-        if !is_word(host) || user.is_some_and(|user| !is_word(user)) {
-            return None;
-        }
-        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
-        if port == Some(None) {
-            return None;
-        }
-        Some(Login { user: user.map(str::to_owned), host: host.to_owned(), port: port.flatten() })
-    }
-}
-
-impl fmt::Display for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(user) = &self.user {
-            write!(f, "{user}@")?;
-        }
-        if self.host.contains(':') {
-            write!(f, "[{}]", self.host)?;
-        } else {
-            f.write_str(&self.host)?;
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
 }
 
 impl fmt::Display for Target {

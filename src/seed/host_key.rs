@@ -4,6 +4,9 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+/// The credential that a machine is known by.
+pub const HOST_KEY: &str = "ssh.host-key-ed25519";
+
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
 /// The public key `TYPE BASE64` of a private one in OpenSSH's form, without a passphrase;

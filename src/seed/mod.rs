@@ -13,6 +13,6 @@ mod partition;
 
 pub use file::Secrets;
 pub use fresh::fresh;
-pub use host_key::public_host_key;
+pub use host_key::{HOST_KEY, public_host_key};
 pub use make::{Maker, Shown};
 pub use partition::{parse, write};

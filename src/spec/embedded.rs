@@ -64,6 +64,7 @@ pub(super) const FILES: &[(&str, &[u8])] = embed![
     "overlays/database/usr/lib/imagebuild/data-volume",
     "overlays/database/usr/lib/imagebuild/database",
     "overlays/database/usr/lib/imagebuild/database-clients.j2",
+    "overlays/database/usr/lib/imagebuild/restore-swap",
     "overlays/database/usr/lib/systemd/system/imagebuild-data.service",
     "overlays/database/usr/lib/systemd/system/imagebuild-database.service",
     "overlays/database/usr/lib/systemd/system/var-lib-mysql.mount",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may use. Those of one line use each other freely.
 const ORDER: [&[&str]; 18] = [
-    &["error", "names", "exec", "fs", "fuzzer", "progress", "threads"],
+    &["error", "names", "exec", "fs", "fuzzer", "progress", "remote", "threads"],
     &["sandbox"],
     &["store"],
     &["spec"],
@@ -21,7 +21,7 @@ const ORDER: [&[&str]; 18] = [
     &["qemu"],
     &["netsim"],
     &["client"],
-    &["runner", "flash"],
+    &["runner", "flash", "status"],
     &["explain"],
     &["diff"],
     &["verify"],

@@ -144,6 +144,32 @@ fn a_disk_is_shown_before_it_is_lost() {
     assert!(disk.len() == size && disk.starts_with(&image));
 }
 
+#[test]
+fn status_is_asked_of_servers_that_there_are() {
+    let world = World::locked();
+    for (line, said) in [
+        (
+            "all",
+            "error: servers of one architecture are asked, not of `all`\nhint: name it: `imagebuild status arch4`\n",
+        ),
+        (
+            "arch1 --ssh web1",
+            "error: --ssh: `web1` is not SERVER=HOST\nhint: write it as web1=203.0.113.7 or web1=jump.example.org:2222\n",
+        ),
+        (
+            "arch1 --ssh wbe1=h",
+            "error: --ssh: arch1 has no server `wbe1`\nhint: did you mean `web1`?\n",
+        ),
+        (
+            "arch1 --ssh web1=-x",
+            "error: --ssh: `-x` is not USER@HOST, HOST, or one of them with :PORT\n",
+        ),
+        ("arch1 --secrets none.toml", "error: there is no file none.toml\n"),
+    ] {
+        world.cli(&format!("status {line}")).stderr(said).code(2);
+    }
+}
+
 /// The disk is full in the middle: the same command goes on when there is room.
 #[test]
 fn a_full_disk_and_the_way_on() {

@@ -239,6 +239,7 @@ fn the_examples_are_planned() {
         ("own-addresses", &[("arch4", 3)][..]),
         ("ipv6-public-only", &[("arch6", 4)]),
         ("dhcp", &[("arch1", 2)]),
+        ("hetzner-cloud", &[("arch1", 2), ("arch2", 2)]),
         ("third-vote", &[("arch3", 3)]),
         ("three-web-servers", &[("arch4", 4), ("arch6", 5)]),
         ("own-packages", &[("arch4", 3)]),

@@ -11,12 +11,13 @@ use std::time::Duration;
 /// A trial of this file.
 pub(crate) type Trial = fn(&mut Rig) -> Result<(), String>;
 
-pub(crate) const TRIALS: [(&str, Trial); 9] = [
+pub(crate) const TRIALS: [(&str, Trial); 10] = [
     ("the_primary_is_lost_while_alone_and_a_person_says_takeover", primary_is_lost),
     ("the_data_of_a_primary_is_lost_while_alone", data_is_lost),
     ("two_of_three_registers_are_lost", registers_are_lost),
     ("all_registers_are_lost", all_registers_are_lost),
     ("a_backup_is_restored", backup_is_restored),
+    ("a_restore_is_cut", restore_is_cut),
     ("a_dump_is_moved_in", dump_is_moved_in),
     ("a_waiting_commit_is_killed", waiting_commit_is_killed),
     ("the_replicas_files_are_cut_short", files_are_cut_short),
@@ -190,6 +191,57 @@ fn backup_is_restored(rig: &mut Rig) -> Result<(), String> {
     }
     rig.nodes[primary].run("rm -r /var/lib/mysql/.before-restore-* /mnt/backup.tar.zst")?;
     rig.nodes[replica].run("rm -rf /var/lib/mysql/.set-aside-*").map(drop)
+}
+
+/// Programs before the real `mv`, of which the given call moves half of what it is told to, and
+/// then ends the whole restore, as a power cut would.
+fn half_a_move(call: usize) -> String {
+    format!(
+        r#"#!/bin/bash
+echo >>/run/moves
+[ "$(wc -l </run/moves)" = {call} ] || exec /usr/bin/mv "$@"
+[ "$1" = -t ] && /usr/bin/mv -t "$2" "${{@:3:($#-1)/2}}"
+pkill -9 -f imagebuild-restore; pkill -9 -f restore-swap; pkill -9 find
+exit 1
+"#
+    )
+}
+
+fn restore_is_cut(rig: &mut Rig) -> Result<(), String> {
+    // Of the marks and the files: out, the old files, the next mark, the new files.
+    for call in [2, 4] {
+        let (primary, replica, before, _) = rig.part()?;
+        let backup = rig.nodes[primary].folder.join("shared/backup.tar.zst");
+        rig.nodes[replica].pack_data(&backup)?;
+        let node = &rig.nodes[primary];
+        put(&node.folder.join("shared/bin/mv"), &half_a_move(call))?;
+        node.run("chmod 755 /mnt/bin/mv; rm -f /run/moves")?;
+        let restore = "PATH=/mnt/bin:$PATH imagebuild-restore /mnt/backup.tar.zst";
+        if node.run(restore).is_ok() {
+            return Err("the restore was not cut".to_owned());
+        }
+        let marks = node.run("ls -A /var/lib/mysql")?;
+        let mark = if call == 2 { ".restore-out" } else { ".restore-in" };
+        if !marks.lines().any(|line| line == mark) {
+            return Err(format!("no mark {mark}: {marks}"));
+        }
+        rig.power_off(primary)?;
+        rig.start(primary)?;
+        rig.wait_until_alone(primary)?;
+        let node = &rig.nodes[primary];
+        wait_until("it takes writes", PATIENCE, || node.state("writes") == "yes")?;
+        let after = rig.write_rows()?;
+        rig.start(replica)?;
+        rig.wait_until_whole()?;
+        rig.both_have(&[before, after].concat())?;
+        let left = rig.nodes[primary].run("ls -d /var/lib/mysql/.restore-* 2>/dev/null || true")?;
+        if !left.is_empty() {
+            return Err(format!("left over: {left}"));
+        }
+        rig.nodes[primary].run("rm -r /var/lib/mysql/.before-restore-* /mnt/backup.tar.zst")?;
+        rig.nodes[replica].run("rm -rf /var/lib/mysql/.set-aside-*")?;
+    }
+    Ok(())
 }
 
 /// A dump as MySQL makes it: with settings that are none of this server's business.

@@ -95,8 +95,15 @@ fn of_server(files: &[ConfigFile], seen: &mut BTreeSet<(String, Vec<u8>)>) -> Ve
 /// Those that no server's configuration has.
 fn of_project() -> Vec<Script> {
     let root = project::folder();
-    let folders =
-        [".ci", "examples", "overlays/initramfs", "src/flash", "src/rootfs/shims", "src/verify"];
+    let folders = [
+        ".ci",
+        "examples",
+        "overlays/initramfs",
+        "src/flash",
+        "src/rootfs/shims",
+        "src/status",
+        "src/verify",
+    ];
     let files = folders.iter().flat_map(|folder| walkdir::WalkDir::new(root.join(folder)));
     let files = files.map(Result::unwrap).filter(|entry| entry.file_type().is_file());
     let path = |entry: &walkdir::DirEntry| -> PathBuf {

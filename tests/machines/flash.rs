@@ -180,6 +180,16 @@ pub(crate) fn over_ssh_to_a_disk_that_boots() {
     guest.wait_for_shell();
     guest.is_running();
     is_the_server(&mut guest);
+    let place = format!("web1={ssh}");
+    let asked = desk.run(&["status", "arch1", "--server", "web1", "--ssh", &place]);
+    let said = String::from_utf8_lossy(&asked.stdout);
+    assert!(said.starts_with("web1  arch1-web1 version 1, slot a, up "), "{said}");
+    assert!(said.ends_with(" checks good\n") && asked.code == 0, "{said}");
+    guest.ask("systemctl stop nginx");
+    let asked = desk.run(&["status", "arch1", "--server", "web1", "--ssh", &place]);
+    let said = String::from_utf8_lossy(&asked.stdout);
+    assert!(said.contains("      ! check failed: nginx serves servercheck.txt"), "{said}");
+    assert_eq!(asked.code, 4);
     guest.stop();
 }
 

@@ -40,7 +40,9 @@ const RESTORED: &str = ".imagebuild-restored";
 /// Files of the folder that are no part of MariaDB's data.
 fn is_kept(name: &str) -> bool {
     name == "lost+found"
-        || [NEW, OUT, IN, SET_ASIDE, ".before-restore-"].iter().any(|own| name.starts_with(own))
+        || [NEW, OUT, IN, SET_ASIDE, ".before-restore-", ".restore-"]
+            .iter()
+            .any(|own| name.starts_with(own))
 }
 
 /// One copy at a time leaves this server.

@@ -95,7 +95,16 @@ function cached_read(array $site, int $seconds, bool $written): array
     if (is_array($kept)) {
         return $kept + ['cached' => true];
     }
-    $rows = read($site, $seconds);
+    try {
+        $rows = read($site, $seconds);
+    } catch (mysqli_sql_exception $error) {
+        // The connection was lost on the way (2006, 2013), as to a database that stops: another
+        // one, or the same again, may be asked, as a question changes nothing.
+        if (!in_array($error->getCode(), [2006, 2013], true)) {
+            throw $error;
+        }
+        $rows = read($site, $seconds);
+    }
     $cache?->set('visits', $rows, (int) $site['cache_seconds']);
     return $rows + ($cache === null ? [] : ['cached' => false]);
 }
