@@ -21,6 +21,9 @@ pub(crate) fn database1_lives(platform: Platform) {
 
     // A larger plan at the provider.
     guest.machine.grow_disk(0, LARGER + (4 << 30)).unwrap_or_else(|e| panic!("{e}"));
+    // LVM looks at a disk that has changed, and holds its lock meanwhile.
+    guest
+        .ask("udevadm settle; while pgrep -x 'lvm|pvscan|vgchange' >/dev/null; do sleep 0.2; done");
     guest.reboot();
     guest.is_running();
     no_drift(&mut guest, 2);
