@@ -22,6 +22,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::image::pieces::Piece;
 use crate::progress::{self, Meter};
 use journal::{Journal, Subject};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use session::{Sender, Session};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -105,7 +106,8 @@ fn write_file(work: &Work, path: &Path, options: &Options, store: &Path) -> Resu
 fn make_new(path: &Path, size: u64) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("make", path, &e);
     let mut options = File::options();
-    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(libc_nofollow());
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.custom_flags(OFlag::O_NOFOLLOW.bits());
     let file = options.open(path).map_err(failed)?;
     let data = file.metadata().map_err(failed)?;
     let is_own = data.uid() == nix::unistd::geteuid().as_raw();
@@ -116,12 +118,13 @@ fn make_new(path: &Path, size: u64) -> Result<()> {
         ))
         .hint("it is made for the time of writing: remove it, or name another place"));
     }
+    // Whoever writes it holds its lock (`session.sh`): it is not emptied under his hands.
+    let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        Error::input(format!("another imagebuild is writing {}", path.display()))
+            .hint("wait for it, or end it")
+    })?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     file.set_len(0).and_then(|()| file.set_len(size)).map_err(failed)
-}
-
-fn libc_nofollow() -> i32 {
-    nix::fcntl::OFlag::O_NOFOLLOW.bits()
 }
 
 fn check_new(path: &Path) -> Result<()> {
@@ -156,8 +159,6 @@ struct Flash<'a> {
     session: Session,
     facts: Facts,
     journal: Journal,
-    /// Bytes of the disk.
-    size: u64,
     /// Whether anything of the disk was changed.
     touched: bool,
     /// Whether all but the first sector is written, and that may be.
@@ -194,8 +195,7 @@ impl<'a> Flash<'a> {
             return Err(Error::build(format!("{} has become another disk", facts.path))
                 .hint("look again which it is, and run it once more"));
         }
-        let size = facts.size;
-        let (target, disk) = (target.to_string(), facts.name());
+        let (target, disk, size) = (target.to_string(), facts.name(), facts.size);
         let subject = Subject { target, disk, size, image: work.identity, seed: work.seed };
         let mut journal = Journal::open(store, subject)?;
         if let Confirm::Ours = confirm {
@@ -203,7 +203,7 @@ impl<'a> Flash<'a> {
             journal.forget()?;
         }
         let (touched, is_ending) = (false, false);
-        Ok(Flash { work, session, facts, journal, size, touched, is_ending, flush: FLUSH })
+        Ok(Flash { work, session, facts, journal, touched, is_ending, flush: FLUSH })
     }
 
     fn run(mut self, restart: bool) -> Result<()> {
@@ -272,7 +272,7 @@ impl<'a> Flash<'a> {
     /// The ends of the disk, so that nothing boots from it and no old table is found. The end of
     /// the image only where a run begins: it may hold the image now.
     fn erase(&mut self, resumed: u64) -> Result<()> {
-        for (offset, length) in self.work.erased(self.size, resumed == 0) {
+        for (offset, length) in self.work.erased(self.facts.size, resumed == 0) {
             self.session.ask(&format!("erase {offset} {length}"))?;
             self.touched = true;
         }
@@ -325,7 +325,7 @@ impl<'a> Flash<'a> {
                 "the disk's cache cannot be emptied: what is read back may come from there",
             );
         }
-        let regions = self.work.regions(self.size);
+        let regions = self.work.regions(self.facts.size);
         let meter = Meter::new("digests", regions.iter().map(|region| region.length).sum());
         let produce = |sender: &mut Sender<'_, usize>| {
             regions.iter().enumerate().try_for_each(|(number, region)| {

@@ -402,6 +402,14 @@ fn no_file_of_somebody_elses_is_filled_with_secrets() {
     flash().unwrap_err();
     assert_eq!(std::fs::read(bench.path("victim")).unwrap(), b"precious");
     std::fs::remove_file(partial(&path)).unwrap();
+    // Another run that writes it is not disturbed.
+    let own = File::options().create_new(true).write(true).open(partial(&path)).unwrap();
+    own.set_len(5).unwrap();
+    let lock = nix::fcntl::Flock::lock(own, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let error = flash().unwrap_err();
+    assert!(error.message().starts_with("another imagebuild is writing "), "{error}");
+    assert_eq!(lock.metadata().unwrap().len(), 5);
+    drop(lock);
     // What an earlier run left, for all to read: emptied, and closed.
     std::fs::write(partial(&path), vec![USED; 64 << 20]).unwrap();
     flash().unwrap();
